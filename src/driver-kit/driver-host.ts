@@ -1,0 +1,25 @@
+import type { CommandOptions, CommandResult } from '../host/command.ts'
+import type { Firewall } from '../host/firewall.ts'
+import type { KernelFeatures } from '../host/kernel.ts'
+import type { Launcher } from '../host/launcher.ts'
+import type { Links } from '../host/links.ts'
+import type { MountTable } from '../host/mount-table.ts'
+import type { Xattrs } from '../host/xattr.ts'
+
+/** The version of this contract; drivers declare the range they were written for. */
+export const driverKitVersion = '1.0.0'
+
+/**
+ * All that drivers may do to the machine. The same object in every driver; tests hand in fakes, and conformance suites
+ * count and fail its calls.
+ */
+export interface DriverHost {
+  /** Runs a program to its end, without a shell. */
+  run(file: string, args: readonly string[], options?: CommandOptions): Promise<CommandResult>
+  readonly launcher: Launcher
+  readonly links: Links
+  readonly firewall: Firewall
+  readonly xattrs: Xattrs
+  mountTable(): MountTable
+  features(): KernelFeatures
+}

@@ -1,0 +1,75 @@
+import type { RootMount } from '../host/launcher.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import type { RuntimeResources, RuntimeSpec, RuntimeProcess as ProcessSpec } from '../oci/runtime-spec.ts'
+import type { ContainerId } from './ids.ts'
+
+/** Descriptors of this process that the container's process gets; the caller closes its own copies. */
+export type Stdio =
+  | { readonly kind: 'pipes'; readonly stdin: number | null; readonly stdout: number; readonly stderr: number }
+  /** The slave side of a terminal, for all three. */
+  | { readonly kind: 'terminal'; readonly slave: number }
+
+/** What a runtime needs to run one container. */
+export interface Bundle {
+  /** An existing directory of the container's own; the driver writes config.json and its own files there. */
+  readonly directory: string
+  readonly spec: RuntimeSpec
+  /** Where the root is and how to mount it; `spec.root.path` equals `root.target`. */
+  readonly root: RootMount
+  readonly stdio: Stdio
+  readonly lifetime: 'process' | 'detached'
+}
+
+export interface RuntimeExit {
+  /** The program's own code, or 128 + signal. */
+  readonly exitCode: number
+  readonly signal: string | null
+  readonly oomKilled: boolean
+  readonly finishedAt: Date
+}
+
+/** A process that runs in a container besides its first one. */
+export interface RuntimeExec {
+  /** Its pid on the host. */
+  readonly pid: number
+  readonly exited: Promise<{ readonly exitCode: number; readonly signal: string | null }>
+  /** Signals this process only. */
+  kill(signal: number): Promise<void>
+}
+
+/** A running container. */
+export interface RuntimeTask {
+  readonly id: ContainerId
+  /** The first process's pid on the host, with its start time in clock ticks since boot (proc(5), field 22). */
+  readonly pid: number
+  readonly startTime: string
+  /** Settles when the container has ended and its runtime state, mounts and cgroup are gone. Never rejects. */
+  readonly exited: Promise<RuntimeExit>
+  /** Signals the first process; no error when it has ended. */
+  kill(signal: number, call?: CallOptions): Promise<void>
+  /** SIGKILL to every process of the container. */
+  killAll(call?: CallOptions): Promise<void>
+  exec(process: ProcessSpec, stdio: Stdio, call?: CallOptions): Promise<RuntimeExec>
+  pause(call?: CallOptions): Promise<void>
+  resume(call?: CallOptions): Promise<void>
+  update(resources: RuntimeResources, call?: CallOptions): Promise<void>
+  /** Host pids of all its processes. */
+  processes(call?: CallOptions): Promise<readonly number[]>
+}
+
+/**
+ * # Runtime drivers
+ *
+ * Start containers from bundles. `run` resolves when the user's program has been executed; it rejects with
+ * `runtime.command_not_found` (exit 127), `runtime.command_not_executable` (126) or `runtime.start_failed` (125), and
+ * then nothing of the container is left. Create and start are one call because one process is 9 ms cheaper than three.
+ */
+export interface RuntimeDriver extends AsyncDisposable {
+  readonly name: string
+  readonly facts: Readonly<Record<string, string>>
+  run(id: ContainerId, bundle: Bundle, call?: CallOptions): Promise<RuntimeTask>
+  /** Finds a detached container that another process started; `null` when it is gone and left no exit status. */
+  adopt(id: ContainerId, bundle: Pick<Bundle, 'directory' | 'spec' | 'root'>, call?: CallOptions): Promise<RuntimeTask | null>
+  /** Removes what a crash left of a container that is not to run (state directory, cgroup, processes). Idempotent. */
+  sweep(id: ContainerId, bundle: Pick<Bundle, 'directory' | 'spec'>, call?: CallOptions): Promise<void>
+}

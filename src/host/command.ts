@@ -1,0 +1,17 @@
+import type { CallOptions } from '../lifetime/call-options.ts'
+
+export interface CommandOptions extends CallOptions {
+  readonly input?: string | Uint8Array | undefined
+  readonly env?: Readonly<Record<string, string>> | undefined
+  readonly cwd?: string | undefined
+  /** Milliseconds; default 60,000. */
+  readonly timeoutMs?: number | undefined
+  /** Exit codes that are no failure. Default [0]. */
+  readonly accept?: readonly number[] | undefined
+}
+
+export interface CommandResult {
+  readonly exitCode: number
+  readonly stdout: string
+  readonly stderr: string
+}

@@ -1,0 +1,1 @@
+export interface RuntimeSpec {}; export interface RuntimeResources {}; export interface RuntimeProcess {}

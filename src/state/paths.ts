@@ -1,0 +1,56 @@
+import { join } from 'node:path'
+
+/**
+ * The map of a data root. Everything below it is mode 0700; nothing of an engine lies elsewhere on the host but its
+ * cgroups, its bridge and its firewall table.
+ */
+export class RootPaths {
+  /** Absolute. */
+  readonly root: string
+
+  constructor(root: string) {
+    this.root = root
+  }
+
+  /** All records. */
+  get database(): string {
+    return join(this.root, 'state.db')
+  }
+  /** An OCI image layout: oci-layout, blobs/. */
+  get content(): string {
+    return join(this.root, 'content')
+  }
+  /** Each storage driver's own directory. */
+  storage(driver: string): string {
+    return join(this.root, 'storage', driver)
+  }
+  /** Everything that belongs to one container but its root: bundle, log, hosts files, exit status. */
+  container(id: string): string {
+    return join(this.root, 'containers', id)
+  }
+  get containers(): string {
+    return join(this.root, 'containers')
+  }
+  driver(type: string, name: string): string {
+    return join(this.root, 'drivers', type, name)
+  }
+  get volumes(): string {
+    return join(this.root, 'volumes')
+  }
+  /** What a reboot may lose: sockets, locks, runtime state. */
+  get run(): string {
+    return join(this.root, 'run')
+  }
+  /** A lock file per owner; the kernel releases the lock when the owner dies. */
+  get owners(): string {
+    return join(this.run, 'owners')
+  }
+  /** Where container roots are mounted, inside launcher namespaces only. */
+  mountpoint(id: string): string {
+    return join(this.run, 'roots', id)
+  }
+  /** Scratch space on the same file system: renames out of it are atomic. */
+  get temporary(): string {
+    return join(this.root, 'tmp')
+  }
+}
