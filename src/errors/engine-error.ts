@@ -42,7 +42,7 @@ export class EngineError extends Error {
   }
 
   // Two copies of the package in one process must agree on what an EngineError is.
-  static [Symbol.hasInstance](value: unknown): boolean {
+  static override [Symbol.hasInstance](value: unknown): boolean {
     return typeof value === 'object' && value !== null && brand in value
   }
 }
