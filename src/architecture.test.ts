@@ -12,7 +12,7 @@ const ranks: Readonly<Record<string, number>> = {
   progress: 2,
   oci: 1,
   reference: 1,
-  host: 3,
+  host: 2,
   state: 3,
   'driver-kit': 4,
   content: 5,
@@ -82,7 +82,8 @@ describe('architecture', () => {
 
   test('only wiring imports tsyringe', () => {
     const offences = all.filter(
-      (file) => file !== 'src/engine/wiring.ts' && importsOf(file).some((i) => i === 'tsyringe' || i === 'reflect-metadata'),
+      (file) =>
+        file !== 'src/engine/wiring.ts' && importsOf(file).some((i) => i === 'tsyringe' || i === 'reflect-metadata'),
     )
     expect(offences).toEqual([])
   })

@@ -1,0 +1,96 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { type FileLock, tryLock } from '../host/file-lock.ts'
+import { currentIdentity } from '../host/process-identity.ts'
+import type { Database } from './database.ts'
+import type { RootPaths } from './paths.ts'
+
+export type OwnerRole = 'engine' | 'monitor'
+
+export interface OwnerRecord {
+  readonly id: string
+  readonly role: OwnerRole
+  readonly pid: number
+}
+
+/** This process's registration: everything it holds is recorded under `id`. */
+export interface Owner extends Disposable {
+  readonly id: string
+  readonly role: OwnerRole
+}
+
+/**
+ * Who holds what. An owner is alive while its lock file is locked; the kernel drops the lock when the process dies,
+ * however it dies, so a stale pid can never pass for a living owner.
+ */
+export class Owners {
+  readonly #db: Database
+  readonly #paths: RootPaths
+
+  constructor(db: Database, paths: RootPaths) {
+    this.#db = db
+    this.#paths = paths
+  }
+
+  register(role: OwnerRole): Owner {
+    const id = randomBytes(8).toString('hex')
+    mkdirSync(this.#paths.owners, { recursive: true, mode: 0o700 })
+    // Locked before it is recorded: whoever sees the record finds the lock held.
+    const lock = tryLock(this.#lockFile(id))
+    if (!lock) throw new Error(`the new lock file of owner ${id} is taken`)
+    const self = currentIdentity()
+    this.#db.transaction(
+      () =>
+        this.#db.run(
+          'INSERT INTO owners (id, role, pid, start_time, boot_id, opened_at) VALUES (?, ?, ?, ?, ?, ?)',
+          id,
+          role,
+          self.pid,
+          self.startTime,
+          self.bootId,
+          Date.now(),
+        ),
+      'process',
+    )
+    return { id, role, [Symbol.dispose]: () => this.#leave(id, lock) }
+  }
+
+  /** False for unknown ids. */
+  isAlive(id: string): boolean {
+    if (!this.#db.get('SELECT 1 FROM owners WHERE id = ?', id)) return false
+    const lock = tryLock(this.#lockFile(id))
+    if (!lock) return true
+    lock[Symbol.dispose]()
+    return false
+  }
+
+  /** Living owners, found by their locks. */
+  living(role?: OwnerRole): OwnerRecord[] {
+    return this.#all().filter((owner) => (role === undefined || owner.role === role) && this.isAlive(owner.id))
+  }
+
+  /** Owners that died without leaving; their things are the caller's to sweep, then `forget` them. */
+  dead(): OwnerRecord[] {
+    return this.#all().filter((owner) => !this.isAlive(owner.id))
+  }
+
+  /** Drops a dead owner's record and with it its leases. */
+  forget(id: string): void {
+    this.#db.transaction(() => this.#db.run('DELETE FROM owners WHERE id = ?', id), 'process')
+    rmSync(this.#lockFile(id), { force: true })
+  }
+
+  #all(): OwnerRecord[] {
+    return this.#db.all<OwnerRecord & Record<string, unknown>>('SELECT id, role, pid FROM owners')
+  }
+
+  #leave(id: string, lock: FileLock): void {
+    this.forget(id)
+    lock[Symbol.dispose]()
+  }
+
+  #lockFile(id: string): string {
+    return join(this.#paths.owners, `${id}.lock`)
+  }
+}
