@@ -26,6 +26,7 @@ const ranks: Readonly<Record<string, number>> = {
   volume: 7,
   runtime: 7,
   transfer: 8,
+  holder: 8,
   container: 9,
   build: 10,
   builtins: 10,

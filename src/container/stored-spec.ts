@@ -1,0 +1,54 @@
+import type { Digest } from '../oci/digest.ts'
+import type { Resources } from '../runtime/resources.ts'
+import type { Ulimits } from '../runtime/ulimits.ts'
+
+export type StoredMount =
+  | {
+      readonly type: 'bind'
+      readonly source: string
+      readonly target: string
+      readonly readOnly: boolean
+      readonly propagation: 'rprivate' | 'private' | 'rslave' | 'slave' | 'rshared' | 'shared'
+      readonly recursive: boolean
+    }
+  | {
+      readonly type: 'tmpfs'
+      readonly target: string
+      readonly readOnly: boolean
+      readonly sizeBytes: number | null
+      readonly mode: number
+    }
+
+/** A container's spec as it was resolved at creation: image defaults merged, every value checked. Never changes. */
+export interface StoredSpec {
+  readonly image: {
+    /** Config digest. */
+    readonly id: Digest
+    readonly manifest: Digest
+    /** What the user called it. */
+    readonly name: string
+    /** Top of the layer stack; null for an image without layers. */
+    readonly chain: Digest | null
+  }
+  readonly argv: readonly string[]
+  readonly entrypointLength: number
+  /** `KEY=value`, image's first. */
+  readonly env: readonly string[]
+  /** `user[:group]`, empty for root. */
+  readonly user: string
+  readonly workdir: string
+  readonly hostname: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly stdin: boolean
+  readonly autoRemove: boolean
+  readonly networks: readonly string[] | 'none' | 'host'
+  readonly mounts: readonly StoredMount[]
+  readonly readOnlyRoot: boolean
+  readonly resources: Resources
+  readonly ulimits: Ulimits
+  readonly shmBytes: number
+  readonly log: { readonly driver: string; readonly options: Readonly<Record<string, string>> }
+  readonly stopSignal: number
+  readonly stopTimeoutMs: number
+  readonly exposedPorts: readonly string[]
+}

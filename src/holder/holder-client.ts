@@ -1,0 +1,136 @@
+import { connect, type Socket } from 'node:net'
+import { PassThrough, type Readable, Writable } from 'node:stream'
+import { holderErrors } from '../errors/holder-errors.ts'
+import { type CallOptions, raceAbort } from '../lifetime/call-options.ts'
+import { encodeFrame, encodeJson, type Frame, FrameReader } from './frames.ts'
+import { fromWire, type HolderReply, type HolderRequest, protocolVersion } from './protocol.ts'
+import { withSocketPath } from './socket-path.ts'
+
+type RequestBody = HolderRequest extends infer R ? (R extends HolderRequest ? Omit<R, 'protocol'> : never) : never
+
+/** The standard streams of a container that another process holds. */
+export interface RemoteStreams {
+  /** Null when attached without standard input. */
+  readonly stdin: Writable | null
+  readonly stdout: Readable
+  readonly stderr: Readable
+  /** Leaves; the container goes on. */
+  detach(): void
+}
+
+/** Asks the process that listens on `socketPath`. Each call is a connection of its own. */
+export class HolderClient {
+  readonly #path: string
+
+  constructor(socketPath: string) {
+    this.#path = socketPath
+  }
+
+  /** Null when nobody listens. */
+  async tryCall(request: RequestBody, call?: CallOptions): Promise<{ readonly pid: number } | null> {
+    const socket = await this.#connect()
+    if (!socket) return null
+    try {
+      const first = await raceAbort(converse(socket, request), call?.signal, `Asking the holder to ${request.op}`)
+      return first
+    } finally {
+      socket.destroy()
+    }
+  }
+
+  /** Attaches to a held container. Null when nobody listens. */
+  async tryAttach(id: string, stdin: boolean, call?: CallOptions): Promise<RemoteStreams | null> {
+    const socket = await this.#connect()
+    if (!socket) return null
+    const stdout = new PassThrough()
+    const stderr = new PassThrough()
+    const finish = () => {
+      stdout.end()
+      stderr.end()
+    }
+    try {
+      await raceAbort(
+        converse(socket, { op: 'attach', id, stdin }, (frame) => {
+          const into = frame.kind === 'stdout' ? stdout : frame.kind === 'stderr' ? stderr : null
+          if (into && !into.write(frame.payload)) {
+            socket.pause()
+            into.once('drain', () => socket.resume())
+          }
+        }),
+        call?.signal,
+        'Attaching',
+      )
+    } catch (error) {
+      socket.destroy()
+      throw error
+    }
+    socket.once('close', finish)
+    return {
+      stdin: stdin
+        ? new Writable({
+            write: (chunk: Buffer, _encoding, done) => void socket.write(encodeFrame('stdin', chunk), done),
+            final: (done) => void socket.write(encodeFrame('stdin-end'), done),
+          })
+        : null,
+      stdout,
+      stderr,
+      detach: () => socket.destroy(),
+    }
+  }
+
+  async #connect(): Promise<Socket | null> {
+    return withSocketPath(
+      this.#path,
+      (path) =>
+        new Promise((resolve, reject) => {
+          const socket = connect({ path })
+          socket.once('connect', () => resolve(socket))
+          socket.once('error', (error: NodeJS.ErrnoException) =>
+            error.code === 'ENOENT' || error.code === 'ECONNREFUSED' ? resolve(null) : reject(error),
+          )
+        }),
+    )
+  }
+}
+
+/** Sends the request, resolves with the reply; frames after it go to `onFrame`. */
+function converse(
+  socket: Socket,
+  request: RequestBody,
+  onFrame?: (frame: Frame) => void,
+): Promise<{ readonly pid: number }> {
+  return new Promise((resolve, reject) => {
+    const reader = new FrameReader()
+    let replied = false
+    const fail = (error: unknown) => {
+      if (!replied) reject(error)
+      socket.destroy()
+    }
+    socket.on('error', fail)
+    socket.on('close', () => {
+      if (!replied)
+        reject(
+          holderErrors.error('lost', {
+            message: `The process that holds the container went away while it was asked to ${request.op}. Try again.`,
+            retryable: true,
+          }),
+        )
+    })
+    socket.on('data', (chunk) => {
+      try {
+        for (const frame of reader.push(chunk)) {
+          if (replied) onFrame?.(frame)
+          else {
+            replied = true
+            const reply = JSON.parse(frame.payload.toString()) as HolderReply
+            if (reply.ok) resolve({ pid: reply.pid })
+            else reject(fromWire(reply.error))
+          }
+        }
+      } catch (error) {
+        fail(error)
+      }
+    })
+    socket.write(encodeJson({ protocol: protocolVersion, ...request }))
+  })
+}
