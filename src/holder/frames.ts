@@ -27,7 +27,7 @@ export const encodeJson = (value: unknown): Buffer => encodeFrame('json', JSON.s
 
 /** Splits a byte stream into frames. */
 export class FrameReader {
-  #pending: Buffer = Buffer.alloc(0)
+  #pending: Buffer = Buffer.alloc(0);
 
   *push(chunk: Buffer): Iterable<Frame> {
     this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk])
