@@ -1,0 +1,19 @@
+import { defineErrors } from './family.ts'
+
+/** Failures about images on this data root. */
+export const imageErrors = defineErrors('image', {
+  not_found: { kind: 'not_found', help: 'No image has this name, id or id prefix. Load or pull it first.' },
+  ambiguous: { kind: 'invalid_argument', help: 'Several images start with this id prefix. Give more digits.' },
+  several_names: { kind: 'conflict', help: 'The image has several names. Remove them one by one, or use `force`.' },
+  in_use: { kind: 'conflict', help: 'Containers use the image. Remove them first; `force` passes over stopped ones.' },
+  digest_name: { kind: 'invalid_argument', help: 'A new name for an image is a name with a tag, without a digest.' },
+  bad_manifest: { kind: 'data_loss', help: 'The manifest or configuration breaks the OCI image specification.' },
+  no_platform: {
+    kind: 'not_found',
+    help: 'No image of the index runs on the wanted platform. The details list what there is.',
+  },
+  schema1: {
+    kind: 'unsupported',
+    help: 'Manifests of schema 1 have been obsolete since 2017. Push the image anew with a current tool.',
+  },
+})
