@@ -1,0 +1,52 @@
+import type { CommandOptions, CommandResult } from './command.ts'
+import type { Firewall } from './firewall.ts'
+import type { KernelFeatures } from './kernel.ts'
+import { readKernelFeatures } from './kernel-features.ts'
+import type { Launcher } from './launcher.ts'
+import { createLauncher } from './launcher-client.ts'
+import type { Links } from './links.ts'
+import { readMountTable } from './mount-info.ts'
+import type { MountTable } from './mount-table.ts'
+import { runCommand } from './run-command.ts'
+import type { Xattrs } from './xattr.ts'
+import { createXattrs } from './xattrs.ts'
+
+/** All contact with the machine, as one object; drivers get it as their `DriverHost`. Disposal ends the launcher. */
+export interface Host extends AsyncDisposable {
+  run(file: string, args: readonly string[], options?: CommandOptions): Promise<CommandResult>
+  readonly launcher: Launcher
+  readonly links: Links
+  readonly firewall: Firewall
+  readonly xattrs: Xattrs
+  mountTable(): MountTable
+  features(): KernelFeatures
+}
+
+export interface HostOptions {
+  /** Where background failures go. */
+  readonly diagnostics: (diagnostic: {
+    readonly level: 'debug' | 'info' | 'warning' | 'error'
+    readonly source: string
+    readonly message: string
+    readonly error?: unknown
+  }) => void
+}
+
+/** The real machine. Cheap: threads, sockets and libraries are started by the first call that needs them. */
+export function createHost(options: HostOptions): Host {
+  const launcher = createLauncher(options)
+  return {
+    run: runCommand,
+    launcher,
+    get links(): Links {
+      throw new Error('being written')
+    },
+    get firewall(): Firewall {
+      throw new Error('being written')
+    },
+    xattrs: createXattrs(),
+    mountTable: () => readMountTable(),
+    features: readKernelFeatures,
+    [Symbol.asyncDispose]: () => launcher[Symbol.asyncDispose](),
+  }
+}
