@@ -1,3 +1,4 @@
+import { rmSync, statSync, writeFileSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 
 export type SqlValue = SQLInputValue
@@ -9,6 +10,11 @@ export type Row = Readonly<Record<string, unknown>>
  */
 export type Durability = 'durable' | 'process'
 
+const reserveBytes = 1 << 20
+
+/** SQLITE_FULL, and SQLITE_IOERR_* for a write that the disk refused. */
+const isFull = (error: unknown): boolean => [10, 13].includes(((error as { errcode?: number }).errcode ?? 0) & 0xff)
+
 /**
  * One SQLite connection in WAL mode, shared by everything in an engine; statements are prepared once. All calls are
  * synchronous and short: never hold a transaction across an `await`.
@@ -18,10 +24,13 @@ export class Database implements Disposable {
   readonly #statements = new Map<string, StatementSync>()
   #depth = 0
   #durability: Durability = 'durable'
+  readonly #reserve: string
 
   constructor(file: string) {
     this.#db = new DatabaseSync(file, { timeout: 20_000 })
     this.#db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;')
+    this.#reserve = `${file}-reserve`
+    this.#fillReserve()
   }
 
   exec(sql: string): void {
@@ -46,6 +55,15 @@ export class Database implements Disposable {
    */
   transaction<T>(work: () => T, durability: Durability = 'durable'): T {
     if (this.#depth > 0) return work()
+    try {
+      return this.#commit(work, durability)
+    } catch (error) {
+      if (!isFull(error) || !this.#releaseReserve()) throw error
+      return this.#commit(work, durability)
+    }
+  }
+
+  #commit<T>(work: () => T, durability: Durability): T {
     if (durability !== this.#durability) {
       this.#db.exec(`PRAGMA synchronous=${durability === 'durable' ? 'FULL' : 'NORMAL'}`)
       this.#durability = durability
@@ -67,6 +85,22 @@ export class Database implements Disposable {
   [Symbol.dispose](): void {
     this.#statements.clear()
     if (this.#db.isOpen) this.#db.close()
+  }
+
+  // A full disk must not keep anybody from removing things: the records can grow by what the reserve file gives back.
+  #fillReserve(): void {
+    try {
+      if ((statSync(this.#reserve, { throwIfNoEntry: false })?.size ?? 0) < reserveBytes)
+        writeFileSync(this.#reserve, Buffer.alloc(reserveBytes, 1))
+    } catch {
+      rmSync(this.#reserve, { force: true })
+    }
+  }
+
+  #releaseReserve(): boolean {
+    const present = statSync(this.#reserve, { throwIfNoEntry: false }) !== undefined
+    rmSync(this.#reserve, { force: true })
+    return present
   }
 
   #prepare(sql: string): StatementSync {

@@ -80,6 +80,11 @@ export class EventJournal {
     })
   }
 
+  /** The newest event's number, 0n when there is none. */
+  lastSequence(): bigint {
+    return BigInt(this.#db.get<{ last: number | null }>('SELECT MAX(sequence) AS last FROM events')?.last ?? 0)
+  }
+
   async *read(query: EventQuery = {}): AsyncIterable<EngineEvent> {
     const follow = query.follow ?? true
     let after = this.#start(query, follow)
@@ -106,7 +111,7 @@ export class EventJournal {
   #start(query: EventQuery, follow: boolean): bigint {
     if (typeof query.since === 'bigint') return query.since
     if (query.since || !follow) return 0n
-    return BigInt(this.#db.get<{ last: number | null }>('SELECT MAX(sequence) AS last FROM events')?.last ?? 0)
+    return this.lastSequence()
   }
 
   *#drain(query: EventQuery, after: bigint): Iterable<EngineEvent> {

@@ -1,0 +1,91 @@
+import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
+import type { ContainerId } from '../driver-kit/ids.ts'
+import type { LogDriver, LogSink, LogSubject } from '../driver-kit/log-driver.ts'
+import type { RuntimeDriver } from '../driver-kit/runtime-driver.ts'
+import type { MountLease } from '../host/launcher.ts'
+import type { MountSpec } from '../host/mount-spec.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { ImageConfig } from '../oci/image-config.ts'
+import type { Database } from '../state/database.ts'
+import type { EventJournal } from '../state/event-journal.ts'
+import type { RootPaths } from '../state/paths.ts'
+import type { ContainerRecords } from './container-records.ts'
+
+/** An image as far as a container needs it. */
+export interface ContainerImage {
+  readonly id: Digest
+  readonly manifest: Digest
+  readonly config: ImageConfig
+  /** Null for an image without layers. */
+  readonly chain: Digest | null
+}
+
+/** Writable roots of containers. */
+export interface ContainerRoots {
+  create(id: ContainerId, chain: Digest | null, durable: boolean, call?: CallOptions): Promise<readonly MountSpec[]>
+  mounts(id: ContainerId, call?: CallOptions): Promise<readonly MountSpec[]>
+  remove(id: ContainerId, durable: boolean, call?: CallOptions): Promise<void>
+}
+
+export interface ContainerEndpoint {
+  readonly networkName: string
+  readonly networkId: string
+  readonly endpointId: string
+  readonly interfaceName: string
+  readonly mac: string
+  /** With prefix length. */
+  readonly addresses: readonly string[]
+  readonly gateways: readonly string[]
+}
+
+/** A container's place in its networks while it runs. */
+export interface ContainerNetworking {
+  /** Path of its network namespace, or `host` for this machine's own. */
+  readonly namespace: string
+  readonly endpoints: readonly ContainerEndpoint[]
+  /** Lets go of the namespace; the kernel removes it with its links when no process is left in it. */
+  release(): Promise<void>
+}
+
+export interface ContainerNetworks {
+  /** Claims addresses, makes the namespace, and writes hosts, hostname and resolv.conf into `directory`. */
+  attach(
+    container: { id: ContainerId; name: string; hostname: string; durable: boolean; directory: string },
+    wanted: readonly string[] | 'none' | 'host',
+    call?: CallOptions,
+  ): Promise<ContainerNetworking>
+  /** Gives the claims back; idempotent. */
+  detach(id: ContainerId, durable: boolean): Promise<void>
+  endpoints(id: ContainerId): readonly ContainerEndpoint[]
+}
+
+/** Asks the monitor, which holds detached containers, and starts it when it does not run. */
+export interface DetachedHolder {
+  start(id: ContainerId, call?: CallOptions): Promise<void>
+}
+
+/** Narrow views of everything that verbs on containers use; `src/engine/wiring.ts` fills them in. */
+export interface ContainerServices {
+  readonly owner: { readonly id: string; readonly role: 'engine' | 'monitor' }
+  readonly rootId: string
+  readonly paths: RootPaths
+  readonly db: Database
+  readonly records: ContainerRecords
+  readonly journal: EventJournal
+  readonly diagnostics: DiagnosticsSink
+  readonly runtime: RuntimeDriver
+  readonly roots: ContainerRoots
+  readonly networks: ContainerNetworks
+  /** Cgroup path for a container, as the runtime takes it. */
+  cgroupPath(id: ContainerId, lifetime: 'process' | 'detached'): string
+  /** Ready when the guard watches over this process; for `process` containers only. */
+  guard(): Promise<void>
+  resolveImage(reference: string, call?: CallOptions): Promise<ContainerImage>
+  readonly defaultLog: { readonly driver: string; readonly options: Readonly<Record<string, string>> }
+  logDriver(name: string): Promise<LogDriver>
+  openSink(driver: string, options: Readonly<Record<string, string>>, subject: LogSubject): Promise<LogSink>
+  /** Mounts a tree for reading or preparing it; not for running from it. */
+  mount(target: string, mounts: readonly MountSpec[], call?: CallOptions): Promise<MountLease>
+  readonly detached: DetachedHolder
+}

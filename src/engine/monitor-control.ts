@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { DetachedHolder } from '../container/services.ts'
+import type { ContainerId } from '../driver-kit/ids.ts'
+import { containerErrors } from '../errors/container-errors.ts'
+import { HolderClient, type RemoteStreams } from '../holder/holder-client.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import { SingleFlight } from '../lifetime/single-flight.ts'
+import type { RootPaths } from '../state/paths.ts'
+
+/** Where the monitor of a root listens. */
+export const monitorSocket = (paths: RootPaths): string => join(paths.run, 'monitor.sock')
+/** What the monitor could not tell anybody. */
+export const monitorLog = (paths: RootPaths): string => join(paths.run, 'monitor.log')
+
+/** How long a new monitor may take until it answers. */
+const startTimeoutMs = 20_000
+
+/** This engine's line to the monitor; starts one when none answers. */
+export class MonitorControl implements DetachedHolder {
+  readonly #paths: RootPaths
+  readonly #client: HolderClient
+  readonly #spawn: () => Promise<void>
+  readonly #starting = new SingleFlight<'monitor', void>()
+
+  constructor(paths: RootPaths, spawn: () => Promise<void>) {
+    this.#paths = paths
+    this.#client = new HolderClient(monitorSocket(paths))
+    this.#spawn = spawn
+  }
+
+  async start(id: ContainerId, call?: CallOptions): Promise<void> {
+    await this.#ask((client) => client.tryCall({ op: 'start', id }, call), call)
+  }
+
+  attach(id: ContainerId, stdin: boolean, call?: CallOptions): Promise<RemoteStreams> {
+    return this.#ask((client) => client.tryAttach(id, stdin, call), call)
+  }
+
+  /** Starts a monitor unless one answers. */
+  async ensure(call?: CallOptions): Promise<void> {
+    await this.#ask((client) => client.tryCall({ op: 'ping' }, call), call)
+  }
+
+  // A monitor that is about to leave may close between two calls: then the next one takes over.
+  async #ask<T>(question: (client: HolderClient) => Promise<T | null>, call?: CallOptions): Promise<T> {
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const answer = await question(this.#client)
+      if (answer !== null) return answer
+      await this.#starting.run('monitor', () => this.#startMonitor(call))
+    }
+    throw this.#unavailable('it ended again and again')
+  }
+
+  async #startMonitor(call?: CallOptions): Promise<void> {
+    const deadline = performance.now() + startTimeoutMs
+    await this.#spawn()
+    while (performance.now() < deadline) {
+      if (await this.#client.tryCall({ op: 'ping' }, call)) return
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    throw this.#unavailable(`it did not answer within ${startTimeoutMs / 1000} s`)
+  }
+
+  #unavailable(why: string) {
+    let said = ''
+    try {
+      said = readFileSync(monitorLog(this.#paths), 'utf8').slice(-2000)
+    } catch {
+      // No log: it never got that far.
+    }
+    return containerErrors.error('monitor_unavailable', {
+      message: `The monitor, which holds detached containers, cannot be reached: ${why}. ${said ? `It said: ${said}` : `See ${monitorLog(this.#paths)}.`}`,
+      subject: { type: 'root', id: this.#paths.root },
+      retryable: true,
+    })
+  }
+}
