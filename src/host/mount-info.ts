@@ -5,7 +5,7 @@ import type { MountEntry, MountTable } from './mount-table.ts'
  * Undoes the octal escapes (space, tab, newline, backslash, and # of the first field) byte by byte. Bytes that are no
  * UTF-8 come back as U+FFFD; `parseMountInfo` takes latin1 text when the caller needs them exactly.
  */
-function unescape(field: string): string {
+function withoutEscapes(field: string): string {
   return field.includes('\\')
     ? field.replace(/\\([0-3][0-7]{2})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)))
     : field
@@ -22,13 +22,13 @@ export function parseMountInfo(text: string): MountTable {
       id: Number(fields[0]),
       parent: Number(fields[1]),
       device: fields[2]!,
-      root: unescape(fields[3]!),
-      target: unescape(fields[4]!),
+      root: withoutEscapes(fields[3]!),
+      target: withoutEscapes(fields[4]!),
       options: fields[5]!.split(','),
       propagation: fields.slice(6, separator),
-      type: unescape(fields[separator + 1]!),
-      source: unescape(fields[separator + 2] ?? ''),
-      superOptions: (fields[separator + 3] ?? '').split(',').map(unescape),
+      type: withoutEscapes(fields[separator + 1]!),
+      source: withoutEscapes(fields[separator + 2] ?? ''),
+      superOptions: (fields[separator + 3] ?? '').split(',').map(withoutEscapes),
     })
   }
   return entries

@@ -1,0 +1,29 @@
+import type { EngineErrorInit } from '../errors/engine-error.ts'
+import type { LaunchRequest, ProcessExit, RootMount } from './launcher.ts'
+import type { NetnsPlan } from './netns-plan.ts'
+
+/** What the main thread asks of the launcher thread; `id` comes back in the reply. */
+export type LauncherCall =
+  | { readonly id: number; readonly verb: 'launch'; readonly request: LaunchRequest }
+  | { readonly id: number; readonly verb: 'mount'; readonly root: RootMount }
+  | { readonly id: number; readonly verb: 'unmount'; readonly lease: number }
+  | { readonly id: number; readonly verb: 'netns'; readonly plan: NetnsPlan }
+  | { readonly id: number; readonly verb: 'close' }
+  /** SIGKILL to a program by the id of its launch; has no reply. */
+  | { readonly id: number; readonly verb: 'kill' }
+
+export type LauncherResult =
+  | { readonly pid: number }
+  /** `path` leads through the thread's root. */
+  | { readonly path: string }
+  | { readonly fd: number; readonly inode: number }
+  | null
+
+export type LauncherReply =
+  | { readonly id: number; readonly result: LauncherResult }
+  | { readonly id: number; readonly error: SentError }
+  /** The program of the launch `id` ended. */
+  | { readonly id: number; readonly exit: ProcessExit }
+
+/** An error in a form that survives the way between threads. */
+export type SentError = EngineErrorInit & { readonly stack?: string | undefined }
