@@ -1,0 +1,1 @@
+export { ndjson } from './definition.ts'
