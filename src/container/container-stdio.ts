@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Stdio } from '../driver-kit/runtime-driver.ts'
 import { createPipe, makeFifo, openFifo, setPipeCapacity } from '../host/pipe.ts'
 import type { Lifetime } from './container-record.ts'
+import { reopenNonBlocking } from './descriptor-streams.ts'
 
 /** What a FIFO holds while no process reads it: the kernel's default limit for pipes (pipe(7)). */
 const capacity = 1 << 20
@@ -43,13 +44,6 @@ function anonymousStdio(withStdin: boolean): ContainerStdio {
   const stdin = input ? input.read : openSync('/dev/null', 'r')
   const writer = input ? reopenNonBlocking(input.write) : null
   return assemble({ stdin, stdout: out.write, stderr: err.write }, out.read, err.read, writer, true)
-}
-
-// A write to a full pipe must answer EAGAIN instead of holding a thread of the pool.
-function reopenNonBlocking(write: number): number {
-  const reopened = openSync(`/proc/self/fd/${write}`, constants.O_WRONLY | constants.O_NONBLOCK)
-  closeSync(write)
-  return reopened
 }
 
 function namedStdio(withStdin: boolean, directory: string): ContainerStdio {
