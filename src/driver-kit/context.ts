@@ -8,5 +8,7 @@ export interface DriverContext {
   /** A directory of the driver's own for what a reboot may lose. */
   readonly runDirectory: string
   readonly host: DriverHost
+  /** Variables for programs that may not outlive this process (lifetime `process`): how the guard knows them. */
+  readonly launchEnv?: Readonly<Record<string, string>>
   readonly diagnostics: DiagnosticsSink
 }

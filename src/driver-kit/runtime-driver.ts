@@ -1,6 +1,6 @@
 import type { RootMount } from '../host/launcher.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
-import type { RuntimeResources, RuntimeSpec, RuntimeProcess as ProcessSpec } from '../oci/runtime-spec.ts'
+import type { RuntimeProcess as ProcessSpec, RuntimeResources, RuntimeSpec } from '../oci/runtime-spec.ts'
 import type { ContainerId } from './ids.ts'
 
 /** Descriptors of this process that the container's process gets; the caller closes its own copies. */
@@ -66,10 +66,16 @@ export interface RuntimeTask {
  */
 export interface RuntimeDriver extends AsyncDisposable {
   readonly name: string
+  /** How it takes system call filters: as the rules of config.json, or compiled in the annotation `run.oci.seccomp_bpf_data`. */
+  readonly seccompForm: 'profile' | 'crun-bpf'
   readonly facts: Readonly<Record<string, string>>
   run(id: ContainerId, bundle: Bundle, call?: CallOptions): Promise<RuntimeTask>
   /** Finds a detached container that another process started; `null` when it is gone and left no exit status. */
-  adopt(id: ContainerId, bundle: Pick<Bundle, 'directory' | 'spec' | 'root'>, call?: CallOptions): Promise<RuntimeTask | null>
+  adopt(
+    id: ContainerId,
+    bundle: Pick<Bundle, 'directory' | 'spec' | 'root'>,
+    call?: CallOptions,
+  ): Promise<RuntimeTask | null>
   /** Removes what a crash left of a container that is not to run (state directory, cgroup, processes). Idempotent. */
   sweep(id: ContainerId, bundle: Pick<Bundle, 'directory' | 'spec'>, call?: CallOptions): Promise<void>
 }

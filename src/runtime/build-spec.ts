@@ -1,0 +1,141 @@
+import type { CgroupMode } from '../host/kernel.ts'
+import type {
+  RuntimeNamespace,
+  RuntimeProcess,
+  RuntimeResources,
+  RuntimeRlimit,
+  RuntimeSeccomp,
+  RuntimeSpec,
+} from '../oci/runtime-spec.ts'
+import { containerMounts, type NetworkFiles, type UserMount } from './container-mounts.ts'
+import { capabilitySets, defaultCapabilities, deviceRules, maskedPaths, readonlyPaths } from './process-defaults.ts'
+import { processEnv } from './process-env.ts'
+import type { ResolvedUser } from './resolve-user.ts'
+import { resolveRlimits } from './ulimits.ts'
+
+/** Which network namespace a container gets: this machine's, an existing one, or a new and empty one. */
+export type NetworkNamespace =
+  | { readonly kind: 'host' }
+  | { readonly kind: 'path'; readonly path: string }
+  | { readonly kind: 'new' }
+
+/** The system call filter of a container; see `defaultSeccomp`. */
+export interface SeccompPart {
+  readonly profile?: RuntimeSeccomp
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
+export interface SpecInput {
+  /** Absolute path of the mounted root. */
+  readonly rootPath: string
+  readonly readOnlyRoot: boolean
+  readonly hostname: string
+  readonly argv: readonly string[]
+  /** `KEY=value` of the image and the container; PATH, HOME, HOSTNAME and TERM are added where missing. */
+  readonly env: readonly string[]
+  readonly workdir: string
+  readonly user: ResolvedUser
+  readonly terminal?: boolean
+  /** From `resolveRlimits`; default: its defaults. */
+  readonly rlimits?: readonly RuntimeRlimit[]
+  /** Default: Docker's fourteen. */
+  readonly capabilities?: readonly string[]
+  readonly noNewPrivileges?: boolean
+  /** -1000 to 1000; default 0, whatever the caller's own is. */
+  readonly oomScoreAdj?: number
+  readonly userMounts: readonly UserMount[]
+  readonly files: NetworkFiles
+  readonly shmBytes: number
+  readonly network: NetworkNamespace
+  /** From `resolveResources`. */
+  readonly resources: RuntimeResources
+  /** Path of the cgroup below the hierarchy's root, or `slice:prefix:name` for systemd. */
+  readonly cgroupsPath: string
+  readonly cgroupMode: CgroupMode
+  readonly seccomp: SeccompPart
+  readonly annotations?: Readonly<Record<string, string>>
+  /** Paths to hide besides the defaults; see `thermalPaths`. */
+  readonly maskedPaths?: readonly string[]
+}
+
+/** Bytes of /dev/shm unless the user says otherwise; Docker's default. */
+export const defaultShmBytes = 64 * 1024 * 1024
+
+/**
+ * The config.json of a container, with Docker's defaults. Pure.
+ *
+ * @throws runtime.bad_mount
+ */
+export function buildRuntimeSpec(input: SpecInput): RuntimeSpec {
+  const annotations = { ...input.annotations, ...input.seccomp.annotations }
+  return {
+    ociVersion: '1.0.2',
+    process: buildProcess(input),
+    root: { path: input.rootPath, readonly: input.readOnlyRoot },
+    hostname: input.hostname,
+    mounts: containerMounts(input),
+    ...(Object.keys(annotations).length > 0 && { annotations }),
+    linux: {
+      namespaces: namespaces(input),
+      cgroupsPath: input.cgroupsPath,
+      resources: { devices: deviceRules, ...input.resources },
+      rootfsPropagation: rootPropagation(input.userMounts),
+      ...(input.seccomp.profile && { seccomp: input.seccomp.profile }),
+      maskedPaths: [...maskedPaths, ...(input.maskedPaths ?? [])],
+      readonlyPaths,
+    },
+  }
+}
+
+export type ProcessInput = Pick<
+  SpecInput,
+  | 'hostname'
+  | 'argv'
+  | 'env'
+  | 'workdir'
+  | 'user'
+  | 'terminal'
+  | 'rlimits'
+  | 'capabilities'
+  | 'noNewPrivileges'
+  | 'oomScoreAdj'
+>
+
+/** A process of a container: its first one, or one for `exec`. */
+export function buildProcess(input: ProcessInput): RuntimeProcess {
+  const { uid, gid, additionalGids, home } = input.user
+  const terminal = input.terminal ?? false
+  return {
+    terminal,
+    user: { uid, gid, additionalGids },
+    args: input.argv,
+    env: processEnv({ hostname: input.hostname, home, terminal, env: input.env }),
+    cwd: input.workdir,
+    capabilities: capabilitySets(uid, input.capabilities ?? defaultCapabilities),
+    rlimits: input.rlimits ?? resolveRlimits(),
+    noNewPrivileges: input.noNewPrivileges ?? false,
+    oomScoreAdj: input.oomScoreAdj ?? 0,
+  }
+}
+
+function namespaces({ network, cgroupMode }: SpecInput): readonly RuntimeNamespace[] {
+  return [
+    { type: 'mount' },
+    { type: 'pid' },
+    { type: 'ipc' },
+    { type: 'uts' },
+    ...(network.kind === 'host'
+      ? []
+      : [{ type: 'network' as const, ...(network.kind === 'path' && { path: network.path }) }]),
+    // As Docker: a container on v2 sees its own cgroup as the root; v1 hosts keep the host's view (one `cgroup` mount
+    // per controller, bound to the container's part and read-only).
+    ...(cgroupMode === 'v2' ? [{ type: 'cgroup' as const }] : []),
+  ]
+}
+
+// A bind that shares mount events works only when the root passes them on.
+function rootPropagation(mounts: readonly UserMount[]): string {
+  const wanted = new Set(mounts.map((mount) => (mount.type === 'bind' ? mount.propagation : 'rprivate')))
+  if (wanted.has('rshared') || wanted.has('shared')) return 'rshared'
+  return wanted.has('rslave') || wanted.has('slave') ? 'rslave' : 'rprivate'
+}
