@@ -1,0 +1,59 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Engine, type Image } from 'tscontainer'
+import { writeBusyboxTarball } from '../examples/support/busybox-image.ts'
+import { BareBundles } from './bare-bundles.ts'
+import { BareShell } from './bare-shell.ts'
+import { installedPeers, type Peer } from './peers.ts'
+
+/** What every row group works with. */
+export class Setting implements AsyncDisposable {
+  readonly directory: string
+  readonly root: string
+  readonly tarball: string
+  readonly engine: Engine
+  readonly image: Image
+  readonly shell: BareShell
+  readonly bundles: BareBundles
+  readonly peers: readonly Peer[]
+  readonly rounds: number
+
+  private constructor(fields: Omit<Setting, typeof Symbol.asyncDispose | 'scratch'>) {
+    this.directory = fields.directory
+    this.root = fields.root
+    this.tarball = fields.tarball
+    this.engine = fields.engine
+    this.image = fields.image
+    this.shell = fields.shell
+    this.bundles = fields.bundles
+    this.peers = fields.peers
+    this.rounds = fields.rounds
+  }
+
+  static async make(directory: string, rounds: number): Promise<Setting> {
+    const root = join(directory, 'root')
+    const tarball = join(directory, 'busybox.tar')
+    await writeBusyboxTarball(tarball, 'tscontainer-bench:busybox')
+    const engine = await Engine.open({ root })
+    const [image] = await engine.images.load(tarball)
+    if (!image) throw new Error('the tarball held no image')
+    const shell = new BareShell()
+    const bundles = await BareBundles.make(engine, root, image, join(directory, 'bare'))
+    const peers = installedPeers()
+    for (const peer of peers) peer.load(tarball)
+    return new Setting({ directory, root, tarball, engine, image, shell, bundles, peers, rounds })
+  }
+
+  /** A new empty directory on the bench's disk. */
+  scratch(name: string): string {
+    const path = join(this.directory, name)
+    mkdirSync(path, { recursive: true })
+    return path
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shell[Symbol.asyncDispose]()
+    await this.engine[Symbol.asyncDispose]()
+    for (const peer of this.peers) peer.removeImage()
+  }
+}
