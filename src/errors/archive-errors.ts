@@ -24,10 +24,6 @@ export const archiveErrors = defineErrors('archive', {
     kind: 'resource_exhausted',
     help: 'The archive is beyond a limit; the message names it. Raise it if you trust the archive.',
   },
-  missing_program: {
-    kind: 'unsupported',
-    help: 'A program that decompresses this archive is not installed; the message names its package.',
-  },
   write_failed: {
     kind: 'unavailable',
     help: 'The archive could not be written; the cause says why. Nothing was left at the target.',

@@ -47,7 +47,7 @@ export function asImageConfig(value: unknown, subject: string): ImageConfig {
   return {
     os: 'linux',
     architecture: 'unknown',
-    ...value,
+    ...config,
     rootfs: { type: 'layers', diff_ids: [], ...rootfs },
   } as ImageConfig
 }

@@ -1,0 +1,153 @@
+import { type Duplex, pipeline, Readable } from 'node:stream'
+import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { archiveErrors } from '../errors/archive-errors.ts'
+import { isEngineError } from '../errors/engine-error.ts'
+import { filterCommand } from '../host/filter-command.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import { type FramePiece, ZstdFrames } from '../oci/zstd-frames.ts'
+
+export type Compression = 'none' | 'gzip' | 'zstd' | 'bzip2' | 'xz'
+
+const magics: readonly (readonly [Compression, readonly number[]])[] = [
+  ['gzip', [0x1f, 0x8b]],
+  ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
+  ['bzip2', [0x42, 0x5a, 0x68]],
+  ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
+]
+
+/** How many bytes `detectCompression` wants to see. */
+export const compressionHead = 6
+
+/** Recognises a compression by its first bytes. Sources: RFC 1952, RFC 8878, the bzip2 and xz format descriptions. */
+export function detectCompression(head: Uint8Array): Compression {
+  for (const [name, magic] of magics) if (magic.every((byte, at) => head[at] === byte)) return name
+  return isSkippableZstd(head) ? 'zstd' : 'none'
+}
+
+/** zstd:chunked and pzstd begin with a skippable frame: 0x184D2A50 to 5F, little endian. RFC 8878, 3.1.2. */
+const isSkippableZstd = (head: Uint8Array): boolean =>
+  head.length >= 4 && (head[0]! & 0xf0) === 0x50 && head[1] === 0x2a && head[2] === 0x4d && head[3] === 0x18
+
+/**
+ * Yields what a stream holds, uncompressed; recognises gzip, zstd, bzip2 and xz by content and passes others through.
+ * bzip2 and xz need the program of that name.
+ *
+ * @throws `host.program_missing`, `archive.truncated`, `archive.corrupt`
+ */
+export async function* decompressed(
+  source: AsyncIterable<Uint8Array>,
+  call: CallOptions = {},
+): AsyncGenerator<Uint8Array> {
+  const { head, all } = await peek(source, compressionHead)
+  const compression = detectCompression(head)
+  if (compression === 'none') {
+    yield* all
+    return
+  }
+  try {
+    if (compression === 'bzip2' || compression === 'xz') yield* filterCommand(compression, ['-dc'], all, call)
+    else if (compression === 'gzip') yield* through(createGunzip(filterOptions), all)
+    else yield* unzstd(all)
+  } catch (error) {
+    throw describeFailure(error, compression)
+  }
+}
+
+const filterOptions = { chunkSize: 256 << 10 }
+
+async function* through(filter: Duplex, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  // An error of the source destroys the filter with it, so the loop below reports it.
+  pipeline(Readable.from(source, { objectMode: false }), filter, () => {})
+  for await (const chunk of filter) yield chunk as Buffer
+}
+
+/** Frame by frame: Node's decompressor would stop after the first one and say nothing. */
+async function* unzstd(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const pieces = framePieces(source)
+  try {
+    while (true) {
+      const first = await pieces.next()
+      if (first.done) return
+      yield* through(createZstdDecompress(filterOptions), frameOf(first.value, pieces))
+    }
+  } finally {
+    await pieces.return(undefined)
+  }
+}
+
+async function* frameOf(first: FramePiece, pieces: AsyncGenerator<FramePiece>): AsyncGenerator<Uint8Array> {
+  yield first.bytes
+  for (let last = first.last; !last; ) {
+    const next = await pieces.next()
+    if (next.done) return
+    last = next.value.last
+    if (next.value.bytes.length > 0) yield next.value.bytes
+  }
+}
+
+async function* framePieces(source: AsyncIterable<Uint8Array>): AsyncGenerator<FramePiece> {
+  const frames = new ZstdFrames()
+  for await (const chunk of source) {
+    try {
+      yield* frames.push(chunk)
+    } catch (error) {
+      throw error instanceof RangeError ? corrupt('zstd', error) : error
+    }
+  }
+  if (!frames.complete) throw truncated('zstd')
+}
+
+function describeFailure(error: unknown, compression: Compression): unknown {
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  const isProgram = isEngineError(error, { code: 'host.program_failed' })
+  if (isEngineError(error) && !isProgram) return error
+  if (!isProgram && !/^(Z_|ZSTD_|ERR_ZSTD|ERR_ZLIB|ERR_STREAM)/.test(code)) return error
+  const isEnd =
+    /unexpected end|end of file|truncat|ends unexpectedly/i.test((error as Error).message) || code === 'Z_BUF_ERROR'
+  return isEnd ? truncated(compression, error) : corrupt(compression, error)
+}
+
+const truncated = (compression: Compression, cause?: unknown) =>
+  archiveErrors.error('truncated', {
+    message: `The ${compression} data ends too early. Make or copy the archive again.`,
+    cause,
+  })
+
+const corrupt = (compression: Compression, cause: unknown) =>
+  archiveErrors.error('corrupt', {
+    message: `The ${compression} data is damaged: ${(cause as Error).message}. Make or copy the archive again.`,
+    cause,
+  })
+
+/** Looks at the first bytes of a stream without losing them. */
+export async function peek(
+  source: AsyncIterable<Uint8Array>,
+  length: number,
+): Promise<{ head: Uint8Array; all: AsyncIterable<Uint8Array> }> {
+  const iterator = source[Symbol.asyncIterator]()
+  const first: Uint8Array[] = []
+  let size = 0
+  let ended = false
+  while (size < length && !ended) {
+    const next = await iterator.next()
+    if (next.done) ended = true
+    else if (next.value.length > 0) {
+      first.push(next.value)
+      size += next.value.length
+    }
+  }
+  const rest = async function* (): AsyncGenerator<Uint8Array> {
+    let done = ended
+    try {
+      yield* first
+      while (!done) {
+        const next = await iterator.next()
+        if (next.done) done = true
+        else yield next.value
+      }
+    } finally {
+      if (!done) await iterator.return?.()
+    }
+  }
+  return { head: first.length === 1 ? first[0]! : Buffer.concat(first), all: rest() }
+}
