@@ -35,6 +35,10 @@ export const runtimeErrors = defineErrors('runtime', {
     kind: 'invalid_argument',
     help: 'A ulimit has an unknown name or an impossible value; the message lists the names.',
   },
+  unsupported_ulimit: {
+    kind: 'unsupported',
+    help: 'This process may not give so high a limit (it lacks CAP_SYS_RESOURCE, or fs.nr_open is lower). Lower the ulimit, or raise the limit of the process.',
+  },
   bad_signal: {
     kind: 'invalid_argument',
     help: 'No such signal. Give a name (`SIGTERM`, `TERM`, `SIGRTMIN+3`) or a number from 1 to 64.',

@@ -11,7 +11,6 @@ import { containerMounts, type NetworkFiles, type UserMount } from './container-
 import { capabilitySets, defaultCapabilities, deviceRules, maskedPaths, readonlyPaths } from './process-defaults.ts'
 import { processEnv } from './process-env.ts'
 import type { ResolvedUser } from './resolve-user.ts'
-import { resolveRlimits } from './ulimits.ts'
 
 /** Which network namespace a container gets: this machine's, an existing one, or a new and empty one. */
 export type NetworkNamespace =
@@ -36,13 +35,13 @@ export interface SpecInput {
   readonly workdir: string
   readonly user: ResolvedUser
   readonly terminal?: boolean
-  /** From `resolveRlimits`; default: its defaults. */
-  readonly rlimits?: readonly RuntimeRlimit[]
+  /** From `resolveRlimits`. */
+  readonly rlimits: readonly RuntimeRlimit[]
   /** Default: Docker's fourteen. */
   readonly capabilities?: readonly string[]
   readonly noNewPrivileges?: boolean
-  /** -1000 to 1000; default 0, whatever the caller's own is. */
-  readonly oomScoreAdj?: number
+  /** -1000 to 1000; from `containerOomScore` unless the user has a wish. */
+  readonly oomScoreAdj: number
   readonly userMounts: readonly UserMount[]
   readonly files: NetworkFiles
   readonly shmBytes: number
@@ -112,9 +111,9 @@ export function buildProcess(input: ProcessInput): RuntimeProcess {
     env: processEnv({ hostname: input.hostname, home, terminal, env: input.env }),
     cwd: input.workdir,
     capabilities: capabilitySets(uid, input.capabilities ?? defaultCapabilities),
-    rlimits: input.rlimits ?? resolveRlimits(),
+    rlimits: input.rlimits,
     noNewPrivileges: input.noNewPrivileges ?? false,
-    oomScoreAdj: input.oomScoreAdj ?? 0,
+    oomScoreAdj: input.oomScoreAdj,
   }
 }
 

@@ -1,5 +1,6 @@
 import { runtimeErrors } from '../errors/runtime-errors.ts'
 import { type RuntimeRlimit, unlimitedRlimit } from '../oci/runtime-spec.ts'
+import type { HostLimits } from './host-limits.ts'
 
 /** Limits of a container's processes by their names in setrlimit(2), lower case without `RLIMIT_`. */
 export type Ulimits = Readonly<Partial<Record<UlimitName, Ulimit>>>
@@ -72,16 +73,38 @@ const isLimit = (value: unknown): value is number =>
 const badUlimit = (name: string, message: string) =>
   runtimeErrors.error('bad_ulimit', { message, subject: { type: 'ulimit', id: name } })
 
-/** All limits of a container: the user's over the defaults, none inherited where we have an opinion. */
-export function resolveRlimits(ulimits: Ulimits = {}): readonly RuntimeRlimit[] {
+/**
+ * All limits of a container: the user's over the defaults, none inherited where we have an opinion. Defaults are lowered
+ * to what this process may give.
+ *
+ * @throws runtime.bad_ulimit; runtime.unsupported_ulimit for a limit that this process may not give
+ */
+export function resolveRlimits(ulimits: Ulimits, host: HostLimits): readonly RuntimeRlimit[] {
   checkUlimits(ulimits)
-  const merged: Partial<Record<UlimitName, Ulimit>> = { ...defaults }
-  for (const name of ulimitNames) if (ulimits[name] !== undefined) merged[name] = ulimits[name]
   return ulimitNames.flatMap((name) => {
-    const limit = merged[name]
-    if (limit === undefined) return []
-    const { soft, hard } = typeof limit === 'number' ? { soft: limit, hard: limit } : limit
-    const value = (n: number) => (n === -1 ? unlimitedRlimit : n)
-    return [{ type: `RLIMIT_${name.toUpperCase()}`, soft: value(soft), hard: value(hard) }]
+    const wanted = ulimits[name] ?? defaults[name]
+    if (wanted === undefined) return []
+    const { soft, hard } = typeof wanted === 'number' ? { soft: wanted, hard: wanted } : wanted
+    const ceiling = ceilingOf(name, host)
+    if (ulimits[name] !== undefined && above(hard, ceiling))
+      throw runtimeErrors.error('unsupported_ulimit', {
+        message: `The ulimit ${name} of ${hard} is above the ${ceiling} that this process may give. Lower it, or raise the limit of the process.`,
+        subject: { type: 'ulimit', id: name },
+        details: { ceiling },
+      })
+    return [{ type: `RLIMIT_${name.toUpperCase()}`, soft: limit(soft, ceiling), hard: limit(hard, ceiling) }]
   })
+}
+
+/** The largest hard limit this process may give; -1 for any. */
+function ceilingOf(name: UlimitName, host: HostLimits): number {
+  const own = host.mayRaise ? -1 : (host.hard[name] ?? -1)
+  return name === 'nofile' && above(own, host.openFiles) ? host.openFiles : own
+}
+
+const above = (value: number, ceiling: number) => ceiling !== -1 && (value === -1 || value > ceiling)
+
+const limit = (value: number, ceiling: number): number => {
+  const lowered = above(value, ceiling) ? ceiling : value
+  return lowered === -1 ? unlimitedRlimit : lowered
 }
