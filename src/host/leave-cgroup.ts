@@ -1,0 +1,30 @@
+import { join } from 'node:path'
+import { hierarchies } from './cgroup/hierarchy.ts'
+
+/**
+ * Roots of the hierarchies in which this process is confined to a cgroup. A helper that must outlive the caller's job
+ * or service moves to them: the root cgroup cannot be ended, limited or frozen with the caller.
+ */
+export function confiningRoots(): string[] {
+  const { mode, all } = hierarchies()
+  // Also the v2 tree of hybrid hosts: systemd ends services by it.
+  return all.filter((h) => h.own !== '/' && (mode !== 'v2' || h.version === 2)).map((h) => h.directory)
+}
+
+/**
+ * Shell lines that move the shell itself out of the caller's cgroups: `$1` says how many roots follow, and all of them
+ * are shifted away. Where the root takes no processes (v2 inside a container), a leaf below it does. Failures are
+ * ignored: then the helper shares its caller's fate, no more.
+ */
+export const leaveCgroups = `
+count=$1; shift
+while [ "$count" -gt 0 ]; do
+  { echo $$ >"$1/cgroup.procs" || { mkdir -p "$1/tscontainer-aux" && echo $$ >"$1/tscontainer-aux/cgroup.procs"; }; } 2>/dev/null
+  shift; count=$((count - 1))
+done
+`
+
+/** The leaf directories that `leaveCgroups` may have made; empty ones may be removed by anybody. */
+export function auxiliaryLeaves(): string[] {
+  return hierarchies().all.map((h) => join(h.directory, 'tscontainer-aux'))
+}
