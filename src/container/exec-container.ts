@@ -7,6 +7,7 @@ import { createPipe } from '../host/pipe.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import type { RuntimeProcess } from '../oci/runtime-spec.ts'
 import { mergeEnv } from '../runtime/merge-config.ts'
+import { capabilitySets } from '../runtime/process-defaults.ts'
 import { parseSignal } from '../runtime/signals.ts'
 import { readBundleSpec } from './bundle-spec.ts'
 import type { ContainerRecord } from './container-record.ts'
@@ -128,13 +129,15 @@ async function processSpec(
       message: `${record.name} has no runtime configuration: it ended and was removed meanwhile.`,
       subject: { type: 'container', id: record.id },
     })
-  const user = options.user === undefined ? bundle.process.user : lookUpUser(`/proc/${pid}/root`, options.user)
+  const { process } = bundle
+  const changes = { terminal: false, args: [...argv], cwd: options.workdir ?? process.cwd }
+  if (options.user === undefined) return { ...process, ...changes, env: mergeEnv(process.env ?? [], options.env ?? {}) }
+  const user = lookUpUser(`/proc/${pid}/root`, options.user)
   return {
-    ...bundle.process,
-    terminal: false,
-    args: [...argv],
-    env: options.env ? mergeEnv(bundle.process.env ?? [], options.env) : (bundle.process.env ?? []),
-    cwd: options.workdir ?? bundle.process.cwd,
-    user,
+    ...process,
+    ...changes,
+    user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
+    env: mergeEnv(process.env ?? [], { HOME: user.home, ...options.env }),
+    capabilities: capabilitySets(user.uid, process.capabilities?.bounding ?? []),
   }
 }

@@ -17,6 +17,6 @@ export async function liveTask(
   const directory = services.paths.container(record.id)
   const spec = readBundleSpec(directory)
   if (!spec) return null
-  const root = { target: services.paths.mountpoint(record.id), mounts: [] }
+  const root = { target: services.paths.containerRoot, mounts: [] }
   return services.runtime.adopt(record.id, { directory, spec, root }, call)
 }

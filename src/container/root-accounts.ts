@@ -16,12 +16,17 @@ export function readAccounts(rootPath: string): AccountFiles {
 
 export const lookUpUser = (rootPath: string, user: string): ResolvedUser => resolveUser(user, readAccounts(rootPath))
 
-/** Makes a directory and its parents inside a tree, mode 0755, owned by root; existing ones stay as they are. */
-export function makeDirectoryInRoot(rootPath: string, directory: string): void {
-  withRoot(rootPath, (root) => {
+/**
+ * Makes a directory and its parents inside a tree, mode 0755, owned by root; existing ones stay as they are. True when
+ * nothing had to be made.
+ */
+export function makeDirectoryInRoot(rootPath: string, directory: string): boolean {
+  return withRoot(rootPath, (root) => {
+    let existed = true
     const names = directory.split('/').filter((name) => name !== '' && name !== '.')
     for (let depth = 1; depth <= names.length; depth++) {
       if (tryOpen(root, names.slice(0, depth).join('/'), O_PATH) !== null) continue
+      existed = false
       const parent = openInRoot(root, names.slice(0, depth - 1).join('/') || '.', O_PATH | constants.O_DIRECTORY)
       try {
         mkdirSync(`/proc/self/fd/${parent}/${names[depth - 1]}`, { mode: 0o755 })
@@ -29,6 +34,7 @@ export function makeDirectoryInRoot(rootPath: string, directory: string): void {
         closeSync(parent)
       }
     }
+    return existed
   })
 }
 

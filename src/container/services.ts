@@ -1,12 +1,17 @@
 import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
 import type { ContainerId } from '../driver-kit/ids.ts'
-import type { LogDriver, LogSink, LogSubject } from '../driver-kit/log-driver.ts'
+import type { LogDriver } from '../driver-kit/log-driver.ts'
 import type { RuntimeDriver } from '../driver-kit/runtime-driver.ts'
+import type { CgroupMode } from '../host/kernel.ts'
 import type { MountLease } from '../host/launcher.ts'
 import type { MountSpec } from '../host/mount-spec.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ImageConfig } from '../oci/image-config.ts'
+import type { SeccompPart } from '../runtime/build-spec.ts'
+import type { NetworkFiles } from '../runtime/container-mounts.ts'
+import type { HostLimits } from '../runtime/host-limits.ts'
+import type { ResourceSupport } from '../runtime/resources.ts'
 import type { Database } from '../state/database.ts'
 import type { EventJournal } from '../state/event-journal.ts'
 import type { RootPaths } from '../state/paths.ts'
@@ -44,6 +49,8 @@ export interface ContainerNetworking {
   /** Path of its network namespace, or `host` for this machine's own. */
   readonly namespace: string
   readonly endpoints: readonly ContainerEndpoint[]
+  /** Which files of the container's directory it sees in /etc; null for the image's own. */
+  files(directory: string): NetworkFiles
   /** Lets go of the namespace; the kernel removes it with its links when no process is left in it. */
   release(): Promise<void>
 }
@@ -77,6 +84,10 @@ export interface ContainerServices {
   readonly runtime: RuntimeDriver
   readonly roots: ContainerRoots
   readonly networks: ContainerNetworks
+  readonly seccomp: SeccompPart
+  readonly cgroupMode: CgroupMode
+  readonly resourceSupport: ResourceSupport
+  readonly hostLimits: HostLimits
   /** Cgroup path for a container, as the runtime takes it. */
   cgroupPath(id: ContainerId, lifetime: 'process' | 'detached'): string
   /** Ready when the guard watches over this process; for `process` containers only. */
@@ -84,7 +95,6 @@ export interface ContainerServices {
   resolveImage(reference: string, call?: CallOptions): Promise<ContainerImage>
   readonly defaultLog: { readonly driver: string; readonly options: Readonly<Record<string, string>> }
   logDriver(name: string): Promise<LogDriver>
-  openSink(driver: string, options: Readonly<Record<string, string>>, subject: LogSubject): Promise<LogSink>
   /** Mounts a tree for reading or preparing it; not for running from it. */
   mount(target: string, mounts: readonly MountSpec[], call?: CallOptions): Promise<MountLease>
   readonly detached: DetachedHolder

@@ -41,6 +41,10 @@ export const containerErrors = defineErrors('container', {
     kind: 'not_found',
     help: 'The source of a bind mount does not exist on this host. Make it, or set `createSource`.',
   },
+  log_unreadable: {
+    kind: 'unsupported',
+    help: 'The log driver of the container cannot read back. Look where it delivers to.',
+  },
   lost: {
     kind: 'data_loss',
     help: 'The container ended while nobody held it (a reboot, or its runtime was killed): its exit status is not known.',

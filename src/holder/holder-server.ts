@@ -7,12 +7,14 @@ import { withSocketPath } from './socket-path.ts'
 
 /** Live streams that a holder hands to one attached peer. */
 export interface HeldStreams {
-  /** Called with output as it comes; returns a promise to make the source wait. */
-  onOutput(listener: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void): () => void
-  /** Null when the container has no standard input. */
-  writeStdin: ((bytes: Uint8Array) => Promise<void>) | null
-  endStdin: (() => void) | null
-  readonly ended: Promise<unknown>
+  /** What the program writes from now on; both end with it. */
+  readonly output: Disposable & {
+    readonly stdout: AsyncIterable<Uint8Array>
+    readonly stderr: AsyncIterable<Uint8Array>
+  }
+  /** Null when the peer attached without standard input. */
+  readonly writeStdin: ((bytes: Uint8Array) => Promise<void>) | null
+  readonly endStdin: (() => void) | null
 }
 
 /** What a holding process can be asked for. */
@@ -64,6 +66,18 @@ const listen = (server: Server, path: string) =>
     server.listen({ path }, () => resolve())
   })
 
+// At the peer's pace: one that does not read waits for nobody but itself.
+async function forward(socket: Socket, stream: 'stdout' | 'stderr', output: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const bytes of output) {
+    if (socket.destroyed) return
+    if (!socket.write(encodeFrame(stream, bytes)))
+      await new Promise<void>((resolve) => {
+        socket.once('drain', resolve)
+        socket.once('close', resolve)
+      })
+  }
+}
+
 function serveConnection(socket: Socket, handlers: HolderHandlers): void {
   const reader = new FrameReader()
   const reply = (message: HolderReply) => socket.write(encodeJson(message))
@@ -79,9 +93,9 @@ function serveConnection(socket: Socket, handlers: HolderHandlers): void {
     if (request.op === 'attach') {
       streams = await handlers.attach(request.id, request.stdin)
       reply({ ok: true, pid: process.pid })
-      const stop = streams.onOutput((stream, bytes) => socket.write(encodeFrame(stream, bytes)))
-      socket.once('close', stop)
-      await streams.ended
+      const { output } = streams
+      socket.once('close', () => output[Symbol.dispose]())
+      await Promise.all([forward(socket, 'stdout', output.stdout), forward(socket, 'stderr', output.stderr)])
     } else {
       reply({ ok: true, pid: process.pid })
     }

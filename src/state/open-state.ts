@@ -55,7 +55,14 @@ function makeRoot(paths: RootPaths): void {
       message: `${paths.root} holds other files (${entries.slice(0, 3).join(', ')}) and no state.db, so it is not a data root. Name an empty or new directory.`,
       subject: { type: 'root', id: paths.root },
     })
-  for (const directory of [paths.content, paths.containers, paths.run, paths.owners, paths.temporary])
+  for (const directory of [
+    paths.content,
+    paths.containers,
+    paths.run,
+    paths.owners,
+    paths.containerRoot,
+    paths.temporary,
+  ])
     mkdirSync(directory, { recursive: true, mode: 0o700 })
 }
 

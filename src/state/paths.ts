@@ -45,9 +45,16 @@ export class RootPaths {
   get owners(): string {
     return join(this.run, 'owners')
   }
-  /** Where container roots are mounted, inside launcher namespaces only. */
-  mountpoint(id: string): string {
-    return join(this.run, 'roots', id)
+  /**
+   * Where every container's root is mounted: each in a mount namespace of its own, so that one empty directory serves
+   * them all.
+   */
+  get containerRoot(): string {
+    return join(this.run, 'root')
+  }
+  /** Where a tree is mounted for reading or preparing it, in the launcher's namespace only. */
+  workMount(id: string): string {
+    return join(this.run, 'work', id)
   }
   /** Scratch space on the same file system: renames out of it are atomic. */
   get temporary(): string {
