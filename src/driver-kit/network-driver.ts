@@ -15,9 +15,12 @@ export interface NetworkSpec {
   readonly driver: string
   readonly subnets: readonly SubnetSpec[]
   readonly internal: boolean
+  /** Bytes; 0 for that of the host's default route. */
   readonly mtu: number
   readonly options: Readonly<Record<string, string>>
   readonly labels: Readonly<Record<string, string>>
+  /** Marks the data root's objects on the host: `tscontainer:<root id>`. */
+  readonly owner: string
 }
 
 /** One container's wish to be on one network; its addresses were claimed by the engine. */
@@ -44,6 +47,14 @@ export interface Attachment {
   readonly link: VethPlan | null
 }
 
+/** Everything the engine's records say about one driver's networks. */
+export interface NetworkInventory {
+  /** As in `NetworkSpec`. */
+  readonly owner: string
+  readonly networks: readonly NetworkSpec[]
+  readonly attachments: readonly Attachment[]
+}
+
 /**
  * # Network drivers
  *
@@ -56,13 +67,20 @@ export interface NetworkDriver extends AsyncDisposable {
   readonly name: string
   /** Whether the engine must claim addresses and subnets for its networks. */
   readonly addressing: 'engine' | 'none'
-  /** Makes the network's kernel objects, or finds them; idempotent, so it also repairs. */
+  /**
+   * Makes the network's kernel objects, or finds them; idempotent, so it also repairs. Called before a process's first
+   * `attach`, and again when the kernel says that something is missing.
+   */
   create(spec: NetworkSpec, call?: CallOptions): Promise<void>
   /** Takes them back; idempotent. */
   delete(spec: NetworkSpec, call?: CallOptions): Promise<void>
+  /** On the path of every start: within a fraction of a millisecond. */
   attach(request: AttachRequest, call?: CallOptions): Promise<Attachment>
   /** Idempotent. */
   detach(network: NetworkSpec, endpoint: EndpointId, call?: CallOptions): Promise<void>
-  /** Compares the kernel with what is recorded and removes the rest of this root's objects. */
-  reconcile(known: readonly Attachment[], call?: CallOptions): Promise<{ readonly removed: readonly EndpointId[] }>
+  /**
+   * Compares the kernel with what is recorded: repairs what living attachments need, removes this root's objects that
+   * no record knows. Gives their names.
+   */
+  reconcile(known: NetworkInventory, call?: CallOptions): Promise<{ readonly removed: readonly string[] }>
 }

@@ -9,12 +9,37 @@ export interface BridgeRules {
   readonly internal: boolean
 }
 
-/** nftables through nfnetlink: tables of our own; the host's are only touched for tagged accepts beside a DROP policy. */
+export interface FirewallReport {
+  /** False when everything was in place. */
+  readonly changed: boolean
+  /** Chains of the host that drop what is forwarded, and that could not be given an accept for the bridge. */
+  readonly obstacles: readonly string[]
+}
+
+export interface ForwardingReport {
+  /** True when forwarding was off on this host and is on now. */
+  readonly changed: boolean
+}
+
+/**
+ * nftables through nfnetlink. Each bridge has a table of its own, `inet tscontainer-<bridge>`, so that two roots or two
+ * versions of this library never write the same one. Chains of the host are touched for one thing only: where one drops
+ * forwarded packets by policy it gets accepts for the bridge, tagged `tscontainer:<bridge>` in their comment.
+ */
 export interface Firewall {
-  /** Makes the rules of a bridge, or completes them after a foreign flush; idempotent, one transaction. */
-  ensureBridge(rules: BridgeRules, call?: CallOptions): Promise<void>
-  /** Idempotent. */
+  /** Looks whether the kernel takes our rules, without leaving any. @throws `host.unsupported`, `host.denied` */
+  probe(call?: CallOptions): Promise<void>
+  /**
+   * Makes the rules of a bridge, or completes them after a foreign flush; idempotent, one transaction. When nobody has
+   * changed any rule of the host since the last call this costs one short question to the kernel.
+   */
+  ensureBridge(rules: BridgeRules, call?: CallOptions): Promise<FirewallReport>
+  /** Takes table and tagged accepts back. Idempotent. */
   removeBridge(bridge: string, call?: CallOptions): Promise<void>
   /** Bridges that have rules of ours now. */
   listBridges(call?: CallOptions): Promise<readonly string[]>
+  /** Sets net.ipv4.ip_forward, which is host-wide; the former value is kept for `restoreForwarding` until reboot. */
+  ensureForwarding(call?: CallOptions): Promise<ForwardingReport>
+  /** Puts back what `ensureForwarding` of any process found. Idempotent; for when no bridge of any root is left. */
+  restoreForwarding(call?: CallOptions): Promise<void>
 }

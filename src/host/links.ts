@@ -3,6 +3,7 @@ import type { CallOptions } from '../lifetime/call-options.ts'
 export interface LinkInfo {
   readonly index: number
   readonly name: string
+  /** `bridge`, `veth`, ...; `null` for hardware and loopback. */
   readonly kind: string | null
   readonly mac: string
   readonly mtu: number
@@ -13,16 +14,29 @@ export interface LinkInfo {
   readonly alias: string | null
 }
 
+export interface LinkAddress {
+  readonly link: string
+  /** With prefix length. */
+  readonly address: string
+}
+
 export interface RouteInfo {
   /** CIDR; `0.0.0.0/0` or `::/0` for the default route. */
   readonly destination: string
   readonly gateway: string | null
   readonly link: string | null
+  /** The smaller one wins. */
+  readonly metric: number
+  /** Bytes, when the route itself says so. */
+  readonly mtu: number | null
 }
 
 export interface BridgePlan {
+  /** At most 15 bytes. */
   readonly name: string
+  /** Whose it is: `tscontainer:<root id>`. A bridge of that name with another alias is never touched. */
   readonly alias: string
+  /** With prefix length, IPv4 or IPv6. */
   readonly addresses: readonly string[]
   readonly mtu: number
   readonly mac?: string
@@ -32,10 +46,15 @@ export interface BridgePlan {
 export interface Links {
   list(call?: CallOptions): Promise<readonly LinkInfo[]>
   find(name: string, call?: CallOptions): Promise<LinkInfo | null>
-  addresses(link?: string, call?: CallOptions): Promise<readonly { readonly link: string; readonly address: string }[]>
+  addresses(link?: string, call?: CallOptions): Promise<readonly LinkAddress[]>
+  /** Unicast routes of the main table. */
   routes(call?: CallOptions): Promise<readonly RouteInfo[]>
-  /** Makes the bridge with its addresses and brings it up, or completes an existing one. */
+  /**
+   * Makes the bridge with its addresses and brings it up, or completes an existing one (missing addresses, down).
+   *
+   * @throws `host.exists` when a link of that name is no bridge or has somebody else's alias
+   */
   ensureBridge(plan: BridgePlan, call?: CallOptions): Promise<LinkInfo>
-  /** Idempotent. Waits for the kernel (about 20-35 ms): never on a path that somebody awaits. */
+  /** Idempotent. Waits for the kernel (about 20-35 ms) without stopping the event loop; nobody should await it. */
   remove(name: string, call?: CallOptions): Promise<void>
 }

@@ -14,6 +14,8 @@ export interface VethPlan {
   readonly gateways: readonly string[]
   /** Whether the bridge must not forward between this port and other isolated ones (`isolated` of bridge ports). */
   readonly isolated?: boolean
+  /** IFLA_IFALIAS of the host end: whose it is. */
+  readonly alias?: string
 }
 
 /** What a new network namespace holds; loopback is always up. */
