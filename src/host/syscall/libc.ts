@@ -32,10 +32,13 @@ names.set(constants.errno.EAGAIN, 'EAGAIN').set(constants.errno.EOPNOTSUPP, 'EOP
 names.set(61, 'ENODATA').set(117, 'EUCLEAN').set(40, 'ELOOP').set(122, 'EDQUOT').set(6, 'ENXIO').set(19, 'ENODEV')
 names.set(105, 'ENOBUFS').set(16, 'EBUSY').set(26, 'ETXTBSY')
 
+export function errnoName(number: number): string {
+  return names.get(number) ?? `E${number}`
+}
+
 /** Name of the calling thread's last errno. */
 export function lastErrno(): string {
-  const number = koffi().errno()
-  return names.get(number) ?? `E${number}`
+  return errnoName(koffi().errno())
 }
 
 /** Gives the result back, or throws the typed error of the call when it is -1. */
