@@ -33,7 +33,7 @@ export async function* tarEntries(input: TarInput, limits: ArchiveLimits): Async
     const block = await input.read(tarBlock)
     if (block.length === 0) return
     if (block.length < tarBlock) throw truncated(at)
-    const header = readTarHeader(block, at)
+    const header = at === 0 ? readFirstHeader(block) : readTarHeader(block, at)
     if (!header) return
     const { type } = header
     checkLimit(limits, 'entries', ++count, 'The number of entries in the archive')
@@ -66,6 +66,19 @@ export async function* tarEntries(input: TarInput, limits: ArchiveLimits): Async
     const body = entry.offset + entry.size
     if (input.offset < body && !(await input.skip(body - input.offset))) throw truncated(body)
     if (input.offset < end) await input.skip(end - input.offset)
+  }
+}
+
+/** What does not begin like a tar is none, rather than a damaged one. */
+function readFirstHeader(block: Buffer) {
+  try {
+    return readTarHeader(block, 0)
+  } catch (error) {
+    throw archiveErrors.error('not_an_archive', {
+      message:
+        'The source is no tar, neither plain nor compressed with gzip, bzip2, xz or zstd. Name an image archive.',
+      cause: error,
+    })
   }
 }
 

@@ -97,10 +97,12 @@ export class TarStreamInput implements TarInput {
     }
   }
 
-  /** Reads to the end, so that the writer of a pipe is not cut off and checksums of compressors are seen. */
-  async drain(): Promise<void> {
-    this.#rest = new Uint8Array()
-    while (!(await raceAbort(this.#chunks.next(), this.#call.signal, 'Reading the archive')).done);
+  /**
+   * Reads to the end, so that the writer of a pipe is not cut off and checksums of compressors are seen. `onBytes` may
+   * throw to stop a stream without end.
+   */
+  async drain(onBytes: (bytes: number) => void): Promise<void> {
+    for await (const chunk of this.chunks(Number.POSITIVE_INFINITY)) onBytes(chunk.length)
   }
 
   /** Leaves the source. */

@@ -3,11 +3,11 @@ import type { Lease } from '../content/lease.ts'
 import { imageErrors } from '../errors/image-errors.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
-import { asImageConfig, asManifest } from '../oci/documents.ts'
 import { parseImageSelector } from '../reference/image-selector.ts'
 import { canonicalName, familiarName, normalizeName, parseReference, withDefaultTag } from '../reference/reference.ts'
 import type { Database } from '../state/database.ts'
 import type { EventJournal } from '../state/event-journal.ts'
+import { type CheckedImage, checkImage } from './check-image.ts'
 import { ImageQueries } from './image-queries.ts'
 import type { ImageRecord, ManifestRecord } from './image-record.ts'
 import { type ImageUser, planRemoval, type RemovalPlan } from './removal-rules.ts'
@@ -57,46 +57,26 @@ export class ImageStore {
    * @throws `image.bad_manifest`, `content.not_found` when a blob is missing
    */
   async create(manifest: ManifestRecord, options: CreateImageOptions): Promise<ImageRecord> {
-    const names = [...new Set((options.names ?? []).map(normalizeName))]
-    const document = asManifest(await this.#content.readJson(manifest.digest, options), manifest.digest)
-    const id = document.config.digest
-    const config = asImageConfig(await this.#content.readJson(id, options), id)
-    const diffIds = config.rootfs.diff_ids
-    if (diffIds.length !== document.layers.length)
-      throw imageErrors.error('bad_manifest', {
-        message: `The manifest ${manifest.digest} has ${document.layers.length} layers, its configuration ${diffIds.length}. The image was built wrongly.`,
-        subject: { type: 'manifest', id: manifest.digest },
-      })
-    const blobs = [
-      { digest: id, diffId: null },
-      ...document.layers.map((layer, at) => ({ digest: layer.digest, diffId: diffIds[at]! })),
-    ]
-    for (const { digest } of blobs)
-      if (!this.#content.has(digest))
-        throw imageErrors.error('bad_manifest', {
-          message: `The manifest ${manifest.digest} names the blob ${digest}, which is not in the store. Load or pull the whole image.`,
-          subject: { type: 'blob', id: digest },
-        })
+    const [record] = await this.createAll([{ manifest, names: options.names ?? [] }], options)
+    return record!
+  }
+
+  /** Records several images at once: all of them or, when one is wrong, none. @throws as `create` */
+  async createAll(
+    images: readonly { readonly manifest: ManifestRecord; readonly names: readonly string[] }[],
+    options: Omit<CreateImageOptions, 'names'> & { readonly action?: 'load' | 'import' | 'pull' | undefined },
+  ): Promise<ImageRecord[]> {
+    const checked: CheckedImage[] = []
+    for (const { manifest, names } of images)
+      checked.push({ ...(await checkImage(manifest, this.#content, options)), names: names.map(normalizeName) })
     this.#db.transaction(() => {
-      this.#db.run(
-        'INSERT OR IGNORE INTO images (manifest, id, media_type, manifest_size, created_at) VALUES (?, ?, ?, ?, ?)',
-        manifest.digest,
-        id,
-        manifest.mediaType,
-        manifest.size,
-        Date.now(),
-      )
-      for (const [position, { digest, diffId }] of blobs.entries())
-        this.#db.run(
-          'INSERT OR IGNORE INTO image_blobs (manifest, digest, diff_id, position) VALUES (?, ?, ?, ?)',
-          manifest.digest,
-          digest,
-          diffId,
-          position,
-        )
-      for (const name of names) this.#name(name, manifest.digest, id)
+      for (const image of checked) {
+        this.#insert(image)
+        for (const name of new Set(image.names)) this.#name(name, image.manifest.digest, image.id)
+        if (options.action) this.#journal.append({ type: 'image', action: options.action, subject: image.id })
+      }
     })
-    return this.#queries.byManifest(manifest.digest)!
+    return checked.map((image) => this.#queries.byManifest(image.manifest.digest)!)
   }
 
   /** The image a name, id or id prefix stands for; null when there is none. @throws `image.ambiguous`, `reference.*` */
@@ -175,6 +155,25 @@ export class ImageStore {
       const plan = planRemoval(record, name, this.#usersOf(record.id), options.force ?? false)
       return this.#carryOut(plan, record)
     })
+  }
+
+  #insert({ manifest, id, blobs }: CheckedImage): void {
+    this.#db.run(
+      'INSERT OR IGNORE INTO images (manifest, id, media_type, manifest_size, created_at) VALUES (?, ?, ?, ?, ?)',
+      manifest.digest,
+      id,
+      manifest.mediaType,
+      manifest.size,
+      Date.now(),
+    )
+    for (const [position, { digest, diffId }] of blobs.entries())
+      this.#db.run(
+        'INSERT OR IGNORE INTO image_blobs (manifest, digest, diff_id, position) VALUES (?, ?, ?, ?)',
+        manifest.digest,
+        digest,
+        diffId,
+        position,
+      )
   }
 
   #carryOut(plan: RemovalPlan, record: ImageRecord): RemoveImageReport {

@@ -1,0 +1,103 @@
+import type { Writable } from 'node:stream'
+import { type BundledImage, bundleFiles } from '../archive/bundle.ts'
+import type { ArchiveFormat } from '../archive/image-archive.ts'
+import { writeBundleDirectory, writeBundleTar } from '../archive/write-bundle.ts'
+import type { Lease } from '../content/lease.ts'
+import { archiveErrors } from '../errors/archive-errors.ts'
+import { callErrors } from '../errors/call-errors.ts'
+import type { ImageRecord } from '../image/image-record.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import type { Digest } from '../oci/digest.ts'
+import { ByteMeter } from '../progress/byte-meter.ts'
+import { type Operation, startOperation } from '../progress/operation.ts'
+import type { TransferServices } from './transfer-services.ts'
+
+export interface SaveOptions extends CallOptions {
+  /** Default `docker-archive`. */
+  readonly format?: ArchiveFormat | undefined
+}
+
+/** An image to save, and the names it has in the archive; by itself it takes all of its names along. */
+export type ImageToSave = ImageRecord | { readonly image: ImageRecord; readonly names: readonly string[] }
+
+/**
+ * Writes images with all their blobs as they are stored, so that every digest stays. The same images give the same
+ * bytes every time. `oci-layout` needs the path of a new directory; the archives also go to a stream, which is ended.
+ *
+ * @throws `archive.*`, `content.*` when the store is damaged, `call.bad_option`, `call.aborted`
+ */
+export function saveImages(
+  services: Pick<TransferServices, 'content' | 'journal'>,
+  images: readonly ImageToSave[],
+  target: string | Writable,
+  options: SaveOptions = {},
+): Operation<void> {
+  return startOperation(
+    async ({ signal, report }) => {
+      const format = options.format ?? 'docker-archive'
+      checkOptions(format, target, images)
+      const { content } = services
+      await content.withLease(async (lease) => {
+        const bundled = await bundle(images, lease, signal)
+        const files = bundleFiles(bundled, format)
+        const total = files.reduce((sum, file) => sum + ('bytes' in file ? file.bytes.length : file.size), 0)
+        const meter = new ByteMeter(report, 'archive', total)
+        report({ type: 'stage', stage: 'write' })
+        const write = { content, signal, onBytes: (bytes: number) => meter.add(bytes) }
+        if (format === 'oci-layout') await writeBundleDirectory(files, target as string, write)
+        else await writeBundleTar(files, target, write)
+        meter.flush()
+      })
+      for (const id of new Set(images.map((entry) => imageOf(entry).id)))
+        services.journal.append({ type: 'image', action: 'save', subject: id })
+    },
+    options,
+    'Saving images',
+  )
+}
+
+const imageOf = (entry: ImageToSave): ImageRecord => ('image' in entry ? entry.image : entry)
+
+async function bundle(
+  images: readonly ImageToSave[],
+  lease: Lease,
+  signal: AbortSignal,
+): Promise<readonly BundledImage[]> {
+  const bundled = new Map<Digest, BundledImage>()
+  const taken = new Map<string, Digest>()
+  for (const entry of images) {
+    const image = imageOf(entry)
+    const { digest } = image.manifest
+    // A removal in the meantime must not take the blobs away while they are read.
+    for (const blob of [digest, image.id, ...image.layers.map((layer) => layer.digest)]) lease.addBlob(blob)
+    const names = entry.names.filter((name) => !name.includes('@'))
+    for (const name of names) {
+      const other = taken.get(name)
+      if (other !== undefined && other !== digest)
+        throw archiveErrors.error('duplicate_name', {
+          message: `Two images would both be called ${name} in the archive. Save one of them without that name.`,
+          subject: { type: 'reference', id: name },
+        })
+      taken.set(name, digest)
+    }
+    const before = bundled.get(digest)
+    if (before) {
+      bundled.set(digest, { ...before, names: [...before.names, ...names] })
+      continue
+    }
+    const { os, architecture, variant } = await image.config({ signal })
+    const { config, layers } = await image.readManifest({ signal })
+    const platform = { architecture, os, ...(variant ? { variant } : {}) }
+    bundled.set(digest, { manifest: image.manifest, platform, config, layers, names })
+  }
+  return [...bundled.values()]
+}
+
+function checkOptions(format: string, target: string | Writable, images: readonly ImageToSave[]): void {
+  const fail = (message: string) => callErrors.error('bad_option', { message })
+  if (!['docker-archive', 'oci-archive', 'oci-layout'].includes(format))
+    throw fail(`format "${format}" is none of docker-archive, oci-archive and oci-layout.`)
+  if (format === 'oci-layout' && typeof target !== 'string')
+    throw fail('An oci-layout is a directory: give its path as the target, not a stream.')
+  if (images.length === 0) throw fail('There is no image to save. Name at least one.')
+}
