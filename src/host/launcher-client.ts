@@ -43,6 +43,7 @@ class LauncherThread {
       execArgv: workerExecArgv(),
       env: {},
       name: 'tscontainer-launcher',
+      // A namespace's descriptor is opened there and closed here: the thread must not close its number again.
       trackUnmanagedFds: false,
       resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64, stackSizeMb: 1 },
     })

@@ -2,16 +2,15 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { close, closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
 import { isEngineError } from '../errors/engine-error.ts'
-import { errnoOf, fromNodeError } from '../errors/host-errors.ts'
+import { errnoOf, fromNodeError, hostErrors } from '../errors/host-errors.ts'
 import type { LaunchRequest, RootMount } from './launcher.ts'
 import { LauncherNamespaces } from './launcher-namespaces.ts'
 import type { LauncherCall, LauncherReply, LauncherResult, SentError } from './launcher-protocol.ts'
-import { memo } from './memo.ts'
 import { missingProgram } from './missing-program.ts'
 import { mountRoot } from './mount-root.ts'
 import type { NetnsPlan } from './netns-plan.ts'
 import { O_PATH } from './syscall/file.ts'
-import { MNT_DETACH, umount2 } from './syscall/mount.ts'
+import { MNT_DETACH, UMOUNT_NOFOLLOW, umount2 } from './syscall/mount.ts'
 import { gettid } from './syscall/namespace.ts'
 
 // The entry of the launcher's worker thread. Everything here is synchronous where it touches mounts: libuv's pool
@@ -21,9 +20,14 @@ const port = parentPort
 if (!port) throw new TypeError('launcher-thread runs as a worker thread only')
 const send = (reply: LauncherReply) => port.postMessage(reply)
 
-const namespaces = memo(() => new LauncherNamespaces())
+let entered: LauncherNamespaces | null = null
+function namespaces(): LauncherNamespaces {
+  entered ??= new LauncherNamespaces()
+  return entered
+}
+
 const programs = new Map<number, ChildProcess>()
-/** Descriptors of the mounted trees' roots, topmost last, by lease. */
+/** Mounted trees by lease, with a descriptor of the topmost root. */
 const leases = new Map<number, { readonly target: string; readonly fd: number; readonly count: number }>()
 
 function launch(id: number, request: LaunchRequest): Promise<LauncherResult> {
@@ -54,6 +58,11 @@ function startFailure(request: LaunchRequest, error: Error): unknown {
 }
 
 function mountLease(id: number, root: RootMount): LauncherResult {
+  if ([...leases.values()].some((lease) => lease.target === root.target))
+    throw hostErrors.error('busy', {
+      message: `Something is mounted on ${root.target} already. Dispose its lease first, or use another directory.`,
+      subject: { type: 'path', id: root.target },
+    })
   namespaces()
   mountRoot(root)
   try {
@@ -74,9 +83,7 @@ function unmountLease(lease: number): Promise<LauncherResult> {
   const held = leases.get(lease)
   if (!held) return Promise.resolve(null)
   leases.delete(lease)
-  // Through the descriptor, so that exactly this mount goes, whatever was mounted over it since.
-  umount2(`/proc/thread-self/fd/${held.fd}`, MNT_DETACH)
-  for (let below = held.count - 1; below > 0; below--) umount2(held.target, MNT_DETACH)
+  for (let left = held.count; left > 0; left--) umount2(held.target, MNT_DETACH | UMOUNT_NOFOLLOW)
   return new Promise((resolve) => close(held.fd, () => resolve(null)))
 }
 
@@ -115,6 +122,13 @@ function sendable(error: unknown): SentError {
   return { kind: 'internal', code: 'host.syscall_failed', message: `The launcher thread failed: ${message}`, stack }
 }
 
+/** Mounts and namespaces go with the thread and its descriptors; programs live on. */
+function leave(): never {
+  for (const { fd } of leases.values()) closeSync(fd)
+  entered?.close()
+  process.exit(0)
+}
+
 port.on('message', async (call: LauncherCall) => {
   if (call.verb === 'kill') {
     programs.get(call.id)?.kill('SIGKILL')
@@ -127,6 +141,5 @@ port.on('message', async (call: LauncherCall) => {
   } catch (error) {
     send({ id: call.id, error: sendable(error) })
   }
-  // Leases and namespaces go with the thread; programs live on.
-  if (call.verb === 'close') process.exit(0)
+  if (call.verb === 'close') leave()
 })

@@ -72,6 +72,7 @@ export interface Netns extends AsyncDisposable {
  */
 export interface Launcher extends AsyncDisposable {
   launch(request: LaunchRequest, call?: CallOptions): Promise<LaunchedProcess>
+  /** One lease per target at a time; a second is refused with `host.busy`. */
   mount(root: RootMount, call?: CallOptions): Promise<MountLease>
   createNetns(plan: NetnsPlan, call?: CallOptions): Promise<Netns>
 }
