@@ -4,7 +4,7 @@ import { cpus, release, totalmem } from 'node:os'
 
 const firstLine = (file: string, args: readonly string[]): string => {
   const { status, stdout } = spawnSync(file, args, { encoding: 'utf8' })
-  return status === 0 ? stdout.split('\n')[0]!.trim() : 'not installed'
+  return status === 0 ? stdout.split('\n')[0]!.trim() : 'not installed or not running'
 }
 
 /** The cgroup set-up, because moving a process into a cgroup costs 0.1 or 8 ms depending on it. */

@@ -9,5 +9,7 @@ export type ContainerId = Id<'container'>
 export type DraftId = Id<'draft'>
 /** A committed tree: the chain id of a stack of layers, or a checkpoint. */
 export type SnapshotId = Id<'snapshot'>
+/** 64 hex digits. */
 export type NetworkId = Id<'network'>
+/** One container on one network; 64 hex digits. */
 export type EndpointId = Id<'endpoint'>

@@ -2,6 +2,7 @@ import type { VethPlan } from '../host/netns-plan.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { ContainerId, EndpointId, NetworkId } from './ids.ts'
 
+/** An address range of a network. */
 export interface SubnetSpec {
   /** CIDR. */
   readonly subnet: string

@@ -20,6 +20,7 @@ export interface Bundle {
   readonly lifetime: 'process' | 'detached'
 }
 
+/** How a container ended. */
 export interface RuntimeExit {
   /** The program's own code, or 128 + signal. */
   readonly exitCode: number
@@ -49,9 +50,13 @@ export interface RuntimeTask {
   kill(signal: number, call?: CallOptions): Promise<void>
   /** SIGKILL to every process of the container. */
   killAll(call?: CallOptions): Promise<void>
+  /** Starts one more process in the container; same errors as `RuntimeDriver.run`. */
   exec(process: ProcessSpec, stdio: Stdio, call?: CallOptions): Promise<RuntimeExec>
+  /** Freezes all processes of the container; resolves when they stand still. */
   pause(call?: CallOptions): Promise<void>
+  /** Lets them go on. */
   resume(call?: CallOptions): Promise<void>
+  /** Changes limits while the container runs; what is absent stays. */
   update(resources: RuntimeResources, call?: CallOptions): Promise<void>
   /** Host pids of all its processes. */
   processes(call?: CallOptions): Promise<readonly number[]>
@@ -69,6 +74,7 @@ export interface RuntimeDriver extends AsyncDisposable {
   /** How it takes system call filters: as the rules of config.json, or compiled in the annotation `run.oci.seccomp_bpf_data`. */
   readonly seccompForm: 'profile' | 'crun-bpf'
   readonly facts: Readonly<Record<string, string>>
+  /** Starts a container; see above. */
   run(id: ContainerId, bundle: Bundle, call?: CallOptions): Promise<RuntimeTask>
   /** Finds a detached container that another process started; `null` when it is gone and left no exit status. */
   adopt(

@@ -8,6 +8,7 @@ export interface ErrorSubject {
   readonly id: string
 }
 
+/** What an error is made from. */
 export interface EngineErrorInit {
   readonly kind: ErrorKind
   /** Stable and greppable, `family.reason`. Documented in api-docs/guides/errors.md. */

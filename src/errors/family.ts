@@ -7,12 +7,14 @@ export interface ErrorDefinition {
   readonly help: string
 }
 
+/** What the maker of an error of a family says; kind and code come from the table. */
 export type ErrorOptions = Omit<EngineErrorInit, 'kind' | 'code'>
 
 /** A family of codes: the table that the reference is made from, and the only way to make its errors. */
 export interface ErrorFamily<Name extends string, Codes extends Record<string, ErrorDefinition>> {
   readonly name: Name
   readonly codes: Codes
+  /** Makes an error of the family. */
   error(reason: keyof Codes & string, options: ErrorOptions): EngineError
 }
 

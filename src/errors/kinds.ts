@@ -29,4 +29,5 @@ export const errorKinds = [
   'internal',
 ] as const
 
+/** One of `errorKinds`. */
 export type ErrorKind = (typeof errorKinds)[number]

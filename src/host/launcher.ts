@@ -2,12 +2,14 @@ import type { CallOptions } from '../lifetime/call-options.ts'
 import type { MountSpec } from './mount-spec.ts'
 import type { NetnsPlan } from './netns-plan.ts'
 
+/** The root of a program: where it is and what to mount there. */
 export interface RootMount {
   /** Absolute path of an existing directory; several specs are stacked on it in order. */
   readonly target: string
   readonly mounts: readonly MountSpec[]
 }
 
+/** A program to start. */
 export interface LaunchRequest {
   /**
    * Mounted before the program starts, in a mount namespace of the program's own: nobody else sees it, and it is gone
@@ -27,11 +29,13 @@ export interface LaunchRequest {
   readonly session: 'own' | 'caller'
 }
 
+/** How a program ended: one of the two is null. */
 export interface ProcessExit {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
 }
 
+/** A program that was started. */
 export interface LaunchedProcess {
   readonly pid: number
   /**
@@ -43,6 +47,7 @@ export interface LaunchedProcess {
   readonly exited: Promise<ProcessExit>
   /** Keeps this process alive until the program ended or `unref` was called as often. Counted. */
   ref(): void
+  /** Takes one `ref` back. */
   unref(): void
 }
 
@@ -71,8 +76,10 @@ export interface Netns extends AsyncDisposable {
  * undoes it: a program that was started in the meantime is killed, a mount unmounted, a namespace closed.
  */
 export interface Launcher extends AsyncDisposable {
+  /** Starts a program; resolves when it has been started, not when it has ended. */
   launch(request: LaunchRequest, call?: CallOptions): Promise<LaunchedProcess>
   /** One lease per target at a time; a second is refused with `host.busy`. */
   mount(root: RootMount, call?: CallOptions): Promise<MountLease>
+  /** Makes a network namespace with everything in the plan, or nothing. */
   createNetns(plan: NetnsPlan, call?: CallOptions): Promise<Netns>
 }

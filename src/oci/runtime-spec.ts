@@ -12,6 +12,7 @@ export interface RuntimeSpec {
   readonly linux: RuntimeLinux
 }
 
+/** Whom a process runs as: numeric ids in the container. */
 export interface RuntimeUser {
   readonly uid: number
   readonly gid: number
@@ -19,6 +20,7 @@ export interface RuntimeUser {
   readonly additionalGids?: readonly number[]
 }
 
+/** Capability sets by name (`CAP_CHOWN`), see capabilities(7). */
 export interface RuntimeCapabilities {
   readonly bounding?: readonly string[]
   readonly effective?: readonly string[]
@@ -56,6 +58,7 @@ export interface RuntimeProcess {
   readonly oomScoreAdj?: number
 }
 
+/** A mount inside the container, in the words of config.md, "Mounts". */
 export interface RuntimeMount {
   readonly destination: string
   readonly type?: string
@@ -63,14 +66,17 @@ export interface RuntimeMount {
   readonly options?: readonly string[]
 }
 
+/** Kinds of namespaces(7). */
 export type RuntimeNamespaceType = 'pid' | 'network' | 'mount' | 'ipc' | 'uts' | 'user' | 'cgroup' | 'time'
 
+/** A namespace of the container: a new one, or an existing one to join. */
 export interface RuntimeNamespace {
   readonly type: RuntimeNamespaceType
   /** Joins this namespace; a new one without it. */
   readonly path?: string
 }
 
+/** A device node to make in the container (config-linux.md, "Devices"). */
 export interface RuntimeDevice {
   readonly path: string
   readonly type: 'c' | 'b' | 'u' | 'p'
@@ -81,6 +87,7 @@ export interface RuntimeDevice {
   readonly gid?: number
 }
 
+/** What the device cgroup allows or refuses; later rules win. */
 export interface RuntimeDeviceRule {
   readonly allow: boolean
   readonly type?: 'a' | 'c' | 'b'
@@ -113,6 +120,7 @@ export interface RuntimeResources {
   readonly unified?: Readonly<Record<string, string>>
 }
 
+/** A condition on one argument of a system call. */
 export interface RuntimeSeccompArg {
   readonly index: number
   readonly value: number
@@ -120,6 +128,7 @@ export interface RuntimeSeccompArg {
   readonly op: string
 }
 
+/** What happens to some system calls when all conditions hold. */
 export interface RuntimeSeccompRule {
   readonly names: readonly string[]
   readonly action: string
@@ -127,6 +136,7 @@ export interface RuntimeSeccompRule {
   readonly args?: readonly RuntimeSeccompArg[]
 }
 
+/** A seccomp filter by name of system call (config-linux.md, "Seccomp"). */
 export interface RuntimeSeccomp {
   readonly defaultAction: string
   readonly defaultErrnoRet?: number
@@ -135,6 +145,7 @@ export interface RuntimeSeccomp {
   readonly syscalls: readonly RuntimeSeccompRule[]
 }
 
+/** The Linux part of a configuration (config-linux.md). */
 export interface RuntimeLinux {
   readonly namespaces: readonly RuntimeNamespace[]
   readonly devices?: readonly RuntimeDevice[]
