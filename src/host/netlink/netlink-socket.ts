@@ -49,8 +49,12 @@ export class NetlinkSocket implements Disposable {
    * what it was about, the errno and the kernel's own words.
    */
   exchange(writer: MessageWriter): Reply {
-    this.#send(writer.finish())
-    return this.#collect(writer.sent)
+    try {
+      return this.#attempt(writer)
+    } catch (error) {
+      if (error instanceof Interrupted) throw failure(writer.sent[0], 'ENOBUFS')
+      throw error
+    }
   }
 
   /**
@@ -61,7 +65,7 @@ export class NetlinkSocket implements Disposable {
     for (let attempt = 1; ; attempt++) {
       const writer = make()
       try {
-        return this.exchange(writer)
+        return this.#attempt(writer)
       } catch (error) {
         if (!(error instanceof Interrupted)) throw error
         if (attempt === attempts) throw failure(writer.sent[0], error.reason === 'changed' ? 'EINTR' : 'ENOBUFS')
@@ -95,18 +99,18 @@ export class NetlinkSocket implements Disposable {
     this.#open = false
   }
 
-  #collect(sent: readonly SentMessage[]): Reply {
-    const waiting = new Map(sent.filter((m) => m.flags & (NLM_F.ACK | NLM_F.DUMP)).map((m) => [m.sequence, m]))
+  #attempt(writer: MessageWriter): Reply {
+    this.#send(writer.finish())
+    const waiting = new Map(writer.sent.filter((m) => m.flags & NLM_F.ACK || isDump(m)).map((m) => [m.sequence, m]))
     const data: ReceivedMessage[] = []
     let failed: unknown = null
     while (waiting.size > 0) {
       const messages = this.#receive()
-      if (!messages) throw failed ?? failure(waiting.values().next().value, 'EAGAIN')
+      if (!messages) throw failed ?? failure([...waiting.values()][0], 'EAGAIN')
       for (const message of messages) {
         const about = waiting.get(message.sequence)
         if (!about) continue
-        if (message.flags & NLM_F.DUMP_INTR && (about.flags & NLM_F.DUMP) === NLM_F.DUMP)
-          failed ??= new Interrupted('changed')
+        if (message.flags & NLM_F.DUMP_INTR && isDump(about)) failed ??= new Interrupted('changed')
         if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
           waiting.delete(message.sequence)
           failed ??= readError(message, about)
@@ -166,6 +170,9 @@ export class NetlinkSocket implements Disposable {
     }
   }
 }
+
+// Its two bits mean other things in requests that change something.
+const isDump = (message: SentMessage) => (message.flags & (NLM_F.DUMP | NLM_F.CREATE)) === NLM_F.DUMP
 
 /** The failure that an acknowledgement or the end of a dump tells; `null` for success. */
 function readError(message: ReceivedMessage, sent: SentMessage): EngineError | null {

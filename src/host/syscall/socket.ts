@@ -1,7 +1,7 @@
 import { bind, check, lastErrno } from './libc.ts'
 
 /** Source: linux/socket.h, linux/netlink.h. */
-export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const
+export const AF = { UNSPEC: 0, UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const
 export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, SEQPACKET: 5, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const
 export const NETLINK = { ROUTE: 0, NETFILTER: 12, GENERIC: 16 } as const
 export const MSG = { PEEK: 2, TRUNC: 0x20, DONTWAIT: 0x40 } as const
