@@ -1,31 +1,40 @@
-import { mkdir } from 'node:fs/promises'
+import { chmod, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import {
   type CallOptions,
   type ChangeHint,
-  callErrors,
   type DraftId,
   type DriverContext,
-  KeyedLock,
   type MountSpec,
+  type PrepareOptions,
   type SnapshotId,
   type SnapshotInfo,
   type SnapshotUsage,
   type StorageCapabilities,
   type StorageDriver,
   type StorageHealth,
+  type StoredTree,
+  storageErrors,
+  TreeStore,
   throwIfAborted,
+  treeUsage,
 } from 'tscontainer/driver-kit'
 import type { CopyOptions } from './definition.ts'
-import { copyErrors } from './errors.ts'
-import { TreeStore } from './tree-store.ts'
 
-/** One lock for all changes: parents must not vanish while a copy of them is being made. */
-const everything = 'all'
+/** Version of what lies below the driver's directory: a `TreeStore`, each tree with its files in `files/`. */
+const formatVersion = 1
 
+/** Large images take their time: ten minutes for a program instead of the usual one. */
+const patience = { timeoutMs: 600_000 }
+
+const filesOf = (tree: StoredTree): string => join(tree.directory, 'files')
+const infoOf = ({ id, kind, parent, createdAt }: StoredTree): SnapshotInfo => ({ id, kind, parent, createdAt })
+
+/** Every tree is a whole copy of its parent, made by cp. */
 export class CopyDriver implements StorageDriver {
   readonly name = 'copy'
   readonly capabilities: StorageCapabilities = {
-    maxDepth: 4096,
+    maxDepth: 1000,
     quota: false,
     idMap: false,
     cloneDraft: false,
@@ -35,8 +44,6 @@ export class CopyDriver implements StorageDriver {
   readonly #context: DriverContext
   readonly #options: CopyOptions
   readonly #store: TreeStore
-  readonly #lock = new KeyedLock()
-  #disposed = false
 
   private constructor(context: DriverContext, options: CopyOptions, store: TreeStore) {
     this.#context = context
@@ -44,143 +51,90 @@ export class CopyDriver implements StorageDriver {
     this.#store = store
   }
 
-  static async open(context: DriverContext, options: CopyOptions): Promise<CopyDriver> {
-    return new CopyDriver(context, options, await TreeStore.open(context.directory))
+  static async open(context: DriverContext, options: CopyOptions, call?: CallOptions): Promise<CopyDriver> {
+    const store = await TreeStore.open(context, { driver: 'copy', version: formatVersion }, call)
+    return new CopyDriver(context, options, store)
   }
 
-  prepare(draft: DraftId, parent: SnapshotId | null, options?: CallOptions): Promise<readonly MountSpec[]> {
-    return this.#add('draft', draft, parent, options)
+  async prepare(draft: DraftId, parent: SnapshotId | null, options?: PrepareOptions): Promise<readonly MountSpec[]> {
+    if (options?.quotaBytes !== undefined)
+      throw storageErrors.error('unsupported', {
+        message: `The storage driver copy cannot limit the size of ${draft}. Leave the limit out.`,
+        subject: { type: 'draft', id: draft },
+      })
+    return this.#create(draft, parent, 'draft', options)
   }
 
   view(draft: DraftId, parent: SnapshotId | null, options?: CallOptions): Promise<readonly MountSpec[]> {
-    return this.#add('view', draft, parent, options)
+    return this.#create(draft, parent, 'view', options)
   }
 
   async mounts(draft: DraftId, call?: CallOptions): Promise<readonly MountSpec[]> {
-    this.#enter(call)
-    const info = await this.#store.get(draft)
-    if (info.kind === 'snapshot')
-      throw copyErrors.error('unknown_tree', {
-        message: `"${draft}" is a snapshot, and snapshots are not mounted; prepare or view a draft on it.`,
-        subject: { type: 'snapshot', id: draft },
-      })
-    return this.#mountsOf(info)
+    throwIfAborted(call, `Reading the mounts of ${draft}`)
+    return this.#mountsOf(this.#store.draft(draft))
   }
 
   async changes(draft: DraftId, call?: CallOptions): Promise<ChangeHint> {
-    this.#enter(call)
-    const info = await this.#store.get(draft)
-    const parent = info.parent === null ? null : this.#store.tree({ kind: 'snapshot', id: info.parent })
-    return { format: 'trees', directory: this.#store.tree(info), parent }
+    throwIfAborted(call, `Reading the changes of ${draft}`)
+    const tree = this.#store.draft(draft)
+    const parent = tree.parent === null ? null : filesOf(this.#store.snapshot(tree.parent))
+    return { format: 'trees', directory: filesOf(tree), parent }
   }
 
   async commit(draft: DraftId, as: SnapshotId, options?: CallOptions): Promise<void> {
-    this.#enter(options)
-    await this.#lock.run(everything, async () => {
-      const info = await this.#store.get(draft)
-      if (info.kind !== 'draft')
-        throw copyErrors.error('not_a_draft', {
-          message: `"${draft}" is a ${info.kind}; only a draft can be committed.`,
-          subject: { type: 'snapshot', id: draft },
-        })
-      if (await this.#store.find(as))
-        throw copyErrors.error('id_in_use', {
-          message: `The storage driver copy has a tree "${as}" already; use another id or remove it.`,
-          subject: { type: 'snapshot', id: as },
-        })
-      await this.#tool('sync', ['--file-system', this.#context.directory], options)
-      await this.#store.promote(draft, as)
-      await this.#tool('sync', ['--file-system', this.#context.directory])
-    })
+    const settle = async () => {
+      await this.#context.host.run('sync', ['-f', this.#context.directory], { ...options, ...patience })
+    }
+    await this.#store.commit(draft, as, settle, options)
   }
 
   async remove(id: DraftId | SnapshotId, call?: CallOptions): Promise<void> {
-    this.#enter(call)
-    await this.#lock.run(everything, async () => {
-      const info = await this.#store.find(id)
-      if (!info) return
-      const children: string[] = []
-      for await (const other of this.#store.list()) if (other.parent === id) children.push(other.id)
-      if (info.kind === 'snapshot' && children.length > 0)
-        throw copyErrors.error('has_children', {
-          message: `Snapshot "${id}" has children: ${children.join(', ')}. Remove them first.`,
-          subject: { type: 'snapshot', id },
-          details: { children },
-        })
-      await this.#store.delete(info)
-    })
+    throwIfAborted(call, `Removing ${id}`)
+    this.#store.remove(id)
   }
 
   async stat(id: DraftId | SnapshotId, call?: CallOptions): Promise<SnapshotInfo> {
-    this.#enter(call)
-    return this.#store.get(id)
+    throwIfAborted(call, `Looking at ${id}`)
+    return infoOf(this.#store.get(id))
   }
 
   async usage(id: DraftId | SnapshotId, call?: CallOptions): Promise<SnapshotUsage> {
-    this.#enter(call)
-    const root = this.#store.tree(await this.#store.get(id))
-    const count = async (unit: string) =>
-      Number.parseInt(await this.#tool('du', ['--summarize', unit, '--', root], call), 10)
-    return { bytes: await count('--block-size=1'), inodes: await count('--inodes') }
+    return treeUsage(filesOf(this.#store.get(id)), call)
   }
 
   async *list(call?: CallOptions): AsyncGenerator<SnapshotInfo> {
-    this.#enter(call)
-    yield* this.#store.list()
+    for (const tree of this.#store.list()) {
+      throwIfAborted(call, 'Listing snapshots')
+      yield infoOf(tree)
+    }
   }
 
   async health(call?: CallOptions): Promise<StorageHealth> {
-    this.#enter(call)
+    throwIfAborted(call, 'Checking storage')
     return { state: 'good', messages: [], facts: { reflink: this.#options.reflink } }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#disposed = true
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#store[Symbol.asyncDispose]()
   }
 
-  #enter(call?: CallOptions): void {
-    if (this.#disposed)
-      throw callErrors.error('disposed', { message: 'The storage driver copy was used after its disposal.' })
-    throwIfAborted(call)
+  #mountsOf(tree: StoredTree): readonly MountSpec[] {
+    return [{ type: 'bind', source: filesOf(tree), options: ['rbind', tree.kind === 'view' ? 'ro' : 'rw'] }]
   }
 
-  #mountsOf(info: SnapshotInfo): readonly MountSpec[] {
-    const access = info.kind === 'view' ? 'ro' : 'rw'
-    return [{ type: 'bind', source: this.#store.tree(info), options: ['rbind', access] }]
-  }
-
-  async #add(kind: 'draft' | 'view', id: DraftId, parent: SnapshotId | null, call?: CallOptions) {
-    this.#enter(call)
-    return this.#lock.run(everything, async () => {
-      const below = parent === null ? null : await this.#store.get(parent)
-      if (below && below.kind !== 'snapshot')
-        throw copyErrors.error('unknown_tree', {
-          message: `"${parent}" is a ${below.kind}; only a snapshot can be a parent.`,
-          subject: { type: 'snapshot', id: below.id },
-        })
-      await this.#store.add(kind, id, parent, async (tree) => {
-        if (below === null) await mkdir(tree, { mode: 0o755 })
-        else await this.#copyTree(this.#store.tree(below), tree, call)
-      })
-      return this.#mountsOf(await this.#store.get(id))
-    })
-  }
-
-  async #copyTree(from: string, to: string, call?: CallOptions): Promise<void> {
-    await this.#tool('cp', ['--archive', `--reflink=${this.#options.reflink}`, '--', from, to], call)
-  }
-
-  async #tool(file: string, args: readonly string[], call?: CallOptions): Promise<string> {
-    try {
-      // A large image takes its time: ten minutes instead of the usual one.
-      return (await this.#context.host.run(file, args, { ...call, timeoutMs: 600_000 })).stdout
-    } catch (cause) {
-      throwIfAborted(call)
-      const full = cause instanceof Error && /No space left/.test(`${cause.message}${JSON.stringify(cause)}`)
-      throw copyErrors.error(full ? 'full' : 'tool_failed', {
-        message: `${file} ${args.join(' ')} failed${full ? ' because the disk is full' : ''}.`,
-        cause,
-      })
+  async #create(id: DraftId, parentId: SnapshotId | null, kind: 'draft' | 'view', call?: CallOptions) {
+    const parent = parentId === null ? null : this.#store.snapshot(parentId)
+    const make = async (directory: string) => {
+      const files = join(directory, 'files')
+      if (parent) {
+        const args = ['--archive', `--reflink=${this.#options.reflink}`, '--', filesOf(parent), files]
+        await this.#context.host.run('cp', args, { ...call, ...patience })
+      } else {
+        await mkdir(files)
+        // Whatever the umask of the process is.
+        await chmod(files, 0o755)
+      }
     }
+    return this.#mountsOf(await this.#store.create({ id, parent, kind, facts: {} }, make, call))
   }
 }

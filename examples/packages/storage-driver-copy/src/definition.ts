@@ -27,7 +27,7 @@ export const copy: DriverDefinition<'storage', CopyOptions> = {
 
   async probe(context, _options, call) {
     const missing: MissingRequirement[] = []
-    for (const program of ['cp', 'du', 'sync']) {
+    for (const program of ['cp', 'sync']) {
       try {
         await context.host.run(program, ['--version'], call)
       } catch {
@@ -37,5 +37,5 @@ export const copy: DriverDefinition<'storage', CopyOptions> = {
     return missing.length > 0 ? { usable: false, missing } : { usable: true, facts: {} }
   },
 
-  open: (context, options) => CopyDriver.open(context, options),
+  open: CopyDriver.open,
 }
