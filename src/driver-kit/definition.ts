@@ -19,6 +19,7 @@ export type Probe =
   | { readonly usable: true; readonly facts: Readonly<Record<string, string>>; readonly warnings?: readonly string[] }
   | { readonly usable: false; readonly missing: readonly MissingRequirement[] }
 
+/** What each type of definition opens. */
 export interface DriverTypes {
   storage: StorageDriver
   log: LogDriver
@@ -27,6 +28,7 @@ export interface DriverTypes {
   volume: VolumeDriver
 }
 
+/** What a driver is for. */
 export type DriverType = keyof DriverTypes
 
 /**
@@ -38,6 +40,9 @@ export interface DriverDefinition<Type extends DriverType = DriverType, Options 
   /** What users select it by: lower case, digits and dashes. */
   readonly name: string
   readonly kit: string
+  /** URL of the module that exports this definition (`import.meta.url`): lets detached containers use the driver, in the
+   * process that holds them. */
+  readonly module?: string | undefined
   /** Pure. Throws `invalid_argument` that names the bad key and lists the allowed ones. */
   parseOptions(input: unknown): Options
   /** Looks, changes nothing. */

@@ -1,4 +1,5 @@
 import type { CommandOptions, CommandResult } from '../host/command.ts'
+import type { FileLock } from '../host/file-lock.ts'
 import type { Firewall } from '../host/firewall.ts'
 import type { KernelFeatures } from '../host/kernel.ts'
 import type { Launcher } from '../host/launcher.ts'
@@ -20,6 +21,13 @@ export interface DriverHost {
   readonly links: Links
   readonly firewall: Firewall
   readonly xattrs: Xattrs
+  /** The mounts of the host as this process sees them, read anew. */
   mountTable(): MountTable
+  /** What the kernel can do; probed once. */
   features(): KernelFeatures
+  /**
+   * Takes an exclusive lock on a file (made when missing), or gives `null` when anybody else holds it. The kernel
+   * releases it when this process ends, however it ends: the way to tell the living from the dead.
+   */
+  tryLock(path: string): FileLock | null
 }

@@ -3,17 +3,31 @@
  *
  * @module
  */
-export { defineErrors, type ErrorDefinition, type ErrorFamily } from '../errors/family.ts'
-export { EngineError, type EngineErrorInit, type ErrorSubject, isEngineError } from '../errors/engine-error.ts'
+
 export { callErrors } from '../errors/call-errors.ts'
+export { EngineError, type EngineErrorInit, type ErrorSubject, isEngineError } from '../errors/engine-error.ts'
+export { defineErrors, type ErrorDefinition, type ErrorFamily } from '../errors/family.ts'
+export { errnoOf, fromNodeError } from '../errors/host-errors.ts'
 export type { ErrorKind } from '../errors/kinds.ts'
+export { runtimeErrors } from '../errors/runtime-errors.ts'
+export { storageErrors } from '../errors/storage-errors.ts'
+export type { FileLock } from '../host/file-lock.ts'
+export type {
+  LaunchedProcess,
+  Launcher,
+  LaunchRequest,
+  MountLease,
+  Netns,
+  ProcessExit,
+  RootMount,
+} from '../host/launcher.ts'
+export type { MountSpec } from '../host/mount-spec.ts'
+export type { NetnsPlan, VethPlan } from '../host/netns-plan.ts'
 export { type CallOptions, raceAbort, throwIfAborted } from '../lifetime/call-options.ts'
 export { KeyedLock } from '../lifetime/keyed-lock.ts'
 export { Scope, withRollback } from '../lifetime/scope.ts'
-export type { MountSpec } from '../host/mount-spec.ts'
-export type { NetnsPlan, VethPlan } from '../host/netns-plan.ts'
-export type { LaunchRequest, LaunchedProcess, Launcher, MountLease, Netns, ProcessExit, RootMount } from '../host/launcher.ts'
 export type * from '../oci/runtime-spec.ts'
+export { stringifyRuntimeJson, unlimitedRlimit } from '../oci/runtime-spec.ts'
 export type * from './context.ts'
 export type * from './definition.ts'
 export type * from './diagnostics.ts'
@@ -21,7 +35,9 @@ export { type DriverHost, driverKitVersion } from './driver-host.ts'
 export type * from './ids.ts'
 export type * from './log-driver.ts'
 export type * from './network-driver.ts'
-export { parseOptionObject, type OptionShape } from './options.ts'
+export { type OptionShape, parseOptionObject } from './options.ts'
 export type * from './runtime-driver.ts'
 export type * from './storage-driver.ts'
+export { type StoredTree, type TreeFacts, TreeStore, type TreeStoreOptions } from './tree-store.ts'
+export { treeUsage } from './tree-usage.ts'
 export type * from './volume-driver.ts'

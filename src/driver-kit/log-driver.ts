@@ -1,6 +1,7 @@
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { ContainerId } from './ids.ts'
 
+/** Which output of a program an entry came from. */
 export type LogStream = 'stdout' | 'stderr'
 
 /**
@@ -84,15 +85,22 @@ export interface LogDriver extends AsyncDisposable {
     call?: CallOptions,
   ): Promise<LogReader>
   /** Deletes what the driver keeps for a container; idempotent. */
-  removeLog?(subject: Pick<LogSubject, 'containerId' | 'directory'>, options: unknown, call?: CallOptions): Promise<void>
+  removeLog?(
+    subject: Pick<LogSubject, 'containerId' | 'directory'>,
+    options: unknown,
+    call?: CallOptions,
+  ): Promise<void>
 }
 
 /** Reads a container's stored log. Any number of reads may run at once. */
 export interface LogReader extends AsyncDisposable {
   /** In order of `sequence`. Ends at what is stored when it gets there; leaving the loop frees what it holds. */
   read(query: LogQuery): AsyncIterable<LogEntry>
+  /** The sequence number of the newest stored entry, 0n when empty. */
+  lastSequence(): Promise<bigint>
 }
 
+/** The open log of one container. */
 export interface LogSink extends AsyncDisposable {
   /**
    * Resolves when the batch is accepted; from then on `read` gives it. Entries of one container come in order, one call
@@ -105,4 +113,6 @@ export interface LogSink extends AsyncDisposable {
   read?(query: LogQuery): AsyncIterable<LogEntry>
   /** The sequence number of the newest stored entry, 0n when empty; lets an adopted log go on counting. */
   lastSequence?(): Promise<bigint>
+  /** The time of that entry, 0n when empty; the engine gives no later entry an earlier time. */
+  lastTime?(): Promise<bigint>
 }

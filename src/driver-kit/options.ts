@@ -9,7 +9,11 @@ export type OptionShape<P extends Parsers> = { readonly [K in keyof P]?: ReturnT
  * Checks an option object against a table of parsers and refuses unknown keys by name with the allowed ones.
  * `undefined` counts as absent.
  */
-export function parseOptionObject<const P extends Parsers>(subject: string, input: unknown, parsers: P): OptionShape<P> {
+export function parseOptionObject<const P extends Parsers>(
+  subject: string,
+  input: unknown,
+  parsers: P,
+): OptionShape<P> {
   if (input === undefined || input === null) return {}
   if (typeof input !== 'object' || Array.isArray(input))
     throw callErrors.error('bad_option', {

@@ -52,10 +52,13 @@ export interface StorageDriver extends AsyncDisposable {
   resize?(draft: DraftId, bytes: number, call?: CallOptions): Promise<void>
   /** Deletes; an unknown id is no error. A snapshot with children fails with `conflict`. */
   remove(id: DraftId | SnapshotId, call?: CallOptions): Promise<void>
+  /** What the driver knows of a tree, without looking into it. */
   stat(id: DraftId | SnapshotId, call?: CallOptions): Promise<SnapshotInfo>
   /** What the id alone occupies, its parents not counted. Cost: a walk of its own files. */
   usage(id: DraftId | SnapshotId, call?: CallOptions): Promise<SnapshotUsage>
+  /** All trees; those that come or go meanwhile may or may not be among them. */
   list(call?: CallOptions): AsyncIterable<SnapshotInfo>
+  /** Looks whether the driver can do its work. */
   health(call?: CallOptions): Promise<StorageHealth>
   /** Gives unused space back to the host. */
   reclaim?(call?: CallOptions): Promise<{ readonly freedBytes: number | null }>
@@ -64,8 +67,14 @@ export interface StorageDriver extends AsyncDisposable {
 export interface PrepareOptions extends CallOptions {
   /** Size limit in bytes (capability `quota`). */
   readonly quotaBytes?: number | undefined
+  /**
+   * The draft need not survive power loss: what programs in it fsync may stay in memory, and unmounting it writes
+   * nothing back. A later commit is durable all the same. A wish; drivers that cannot use it ignore it.
+   */
+  readonly volatile?: boolean | undefined
 }
 
+/** What a driver can beyond the minimum. What is declared false is refused with `unsupported`. */
 export interface StorageCapabilities {
   /** Longest stack of snapshots under a draft. */
   readonly maxDepth: number
@@ -81,11 +90,19 @@ export interface StorageCapabilities {
 
 /** How a driver records a draft's own changes. */
 export type ChangeHint =
-  /** An overlay upper directory: 0/0 character devices and `trusted.overlay.*` xattrs mark deletions. */
-  | { readonly format: 'overlay'; readonly directory: string; readonly lower: readonly string[] }
+  /** An overlay upper directory: 0/0 character devices and the xattrs `<prefix>opaque` and `<prefix>whiteout` mark deletions. */
+  | {
+      readonly format: 'overlay'
+      readonly directory: string
+      /** The parent's layers, topmost first. */
+      readonly lower: readonly string[]
+      /** `user.overlay.` inside user namespaces. */
+      readonly xattrPrefix: 'trusted.overlay.' | 'user.overlay.'
+    }
   /** Two whole trees to compare. */
   | { readonly format: 'trees'; readonly directory: string; readonly parent: string | null }
 
+/** A tree as its driver knows it. */
 export interface SnapshotInfo {
   readonly id: DraftId | SnapshotId
   readonly kind: 'draft' | 'view' | 'snapshot'
@@ -93,11 +110,13 @@ export interface SnapshotInfo {
   readonly createdAt: Date
 }
 
+/** What a tree occupies by itself. */
 export interface SnapshotUsage {
   readonly bytes: number
   readonly inodes: number
 }
 
+/** How well a driver is, for people. */
 export interface StorageHealth {
   readonly state: 'good' | 'degraded' | 'failed'
   /** Sentences for people: what is wrong, what to do. */

@@ -18,6 +18,10 @@ export const storageErrors = defineErrors('storage', {
     kind: 'failed_precondition',
     help: 'The stack of snapshots is longer than the driver can mount. Use an image with fewer layers, or driver vfs.',
   },
+  disk_full: {
+    kind: 'resource_exhausted',
+    help: 'The disk or the quota of the storage directory is full. Free space and try again.',
+  },
   unsupported: { kind: 'unsupported', help: 'The storage driver declares that it cannot do this.' },
   newer_format: {
     kind: 'failed_precondition',

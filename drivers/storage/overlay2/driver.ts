@@ -1,0 +1,285 @@
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import {
+  type CallOptions,
+  type ChangeHint,
+  type DraftId,
+  type DriverContext,
+  fromNodeError,
+  type MountSpec,
+  type PrepareOptions,
+  type SnapshotId,
+  type SnapshotInfo,
+  type SnapshotUsage,
+  type StorageCapabilities,
+  type StorageDriver,
+  type StorageHealth,
+  type StoredTree,
+  storageErrors,
+  TreeStore,
+  throwIfAborted,
+  treeUsage,
+} from 'tscontainer/driver-kit'
+import { bindMount, kernelMaxDepth, type OverlaySupport, overlayMount } from './mount-options.ts'
+import type { Overlay2Options } from './options.ts'
+import { isNearlyFull } from './probe.ts'
+import { backingFilesystem, tryOverlay } from './trial.ts'
+
+/** Version of the format below the driver's directory: a `TreeStore`, each tree with diff/ and work/. */
+const formatVersion = 1
+
+/**
+ * Each tree keeps its own changes in `diff`; the kernel's overlay shows them upon those of its parents. A tree without
+ * a parent is its `diff` alone and is bind-mounted.
+ */
+export class Overlay2Driver implements StorageDriver {
+  readonly name = 'overlay2'
+  readonly capabilities: StorageCapabilities = {
+    maxDepth: kernelMaxDepth,
+    quota: false,
+    idMap: false,
+    cloneDraft: false,
+    changeHint: true,
+  }
+  readonly #context: DriverContext
+  readonly #support: OverlaySupport
+  readonly #store: TreeStore
+
+  private constructor(context: DriverContext, support: OverlaySupport, store: TreeStore) {
+    this.#context = context
+    this.#support = support
+    this.#store = store
+  }
+
+  static async open(context: DriverContext, options: Overlay2Options, call?: CallOptions): Promise<Overlay2Driver> {
+    const support = await findSupport(context, options, call)
+    const store = await TreeStore.open(context, { driver: 'overlay2', version: formatVersion }, call)
+    try {
+      const driver = new Overlay2Driver(context, support, store)
+      driver.#sweepTrials()
+      return driver
+    } catch (error) {
+      await store[Symbol.asyncDispose]()
+      throw fromNodeError(error)
+    }
+  }
+
+  async prepare(draft: DraftId, parent: SnapshotId | null, options?: PrepareOptions): Promise<readonly MountSpec[]> {
+    if (options?.quotaBytes !== undefined) throw noQuota(draft)
+    return this.#create(draft, parent, 'draft', options?.volatile ?? false, options)
+  }
+
+  async view(draft: DraftId, parent: SnapshotId | null, options?: CallOptions): Promise<readonly MountSpec[]> {
+    return this.#create(draft, parent, 'view', false, options)
+  }
+
+  async mounts(draft: DraftId, call?: CallOptions): Promise<readonly MountSpec[]> {
+    throwIfAborted(call, `Reading the mounts of ${draft}`)
+    const tree = this.#store.draft(draft)
+    // A volatile mount leaves a mark that keeps the kernel from mounting the same directories again.
+    if (tree.facts['volatile'] === true)
+      rmSync(join(tree.directory, 'work/work/incompat'), { recursive: true, force: true })
+    return this.#mountsOf(tree)
+  }
+
+  async changes(draft: DraftId, call?: CallOptions): Promise<ChangeHint> {
+    throwIfAborted(call, `Reading the changes of ${draft}`)
+    const tree = this.#store.draft(draft)
+    return {
+      format: 'overlay',
+      directory: join(tree.directory, 'diff'),
+      lower: this.#lowerOf(tree),
+      xattrPrefix: this.#support.xattrPrefix,
+    }
+  }
+
+  async commit(draft: DraftId, as: SnapshotId, options?: CallOptions): Promise<void> {
+    const snapshot = await this.#store.commit(
+      draft,
+      as,
+      async () => {
+        await this.#context.host.run('sync', ['-f', this.#context.directory], { ...options, timeoutMs: 3_600_000 })
+      },
+      options,
+    )
+    rmSync(join(snapshot.directory, 'work'), { recursive: true, force: true })
+  }
+
+  async remove(id: DraftId | SnapshotId, call?: CallOptions): Promise<void> {
+    throwIfAborted(call, `Removing ${id}`)
+    this.#store.remove(id)
+  }
+
+  async stat(id: DraftId | SnapshotId, call?: CallOptions): Promise<SnapshotInfo> {
+    throwIfAborted(call, `Looking at ${id}`)
+    return infoOf(this.#store.get(id))
+  }
+
+  async usage(id: DraftId | SnapshotId, call?: CallOptions): Promise<SnapshotUsage> {
+    return treeUsage(join(this.#store.get(id).directory, 'diff'), call)
+  }
+
+  async *list(call?: CallOptions): AsyncIterable<SnapshotInfo> {
+    for (const tree of this.#store.list()) {
+      throwIfAborted(call, 'Listing snapshots')
+      yield infoOf(tree)
+    }
+  }
+
+  async health(call?: CallOptions): Promise<StorageHealth> {
+    throwIfAborted(call, 'Checking storage')
+    this.#store.checkOpen()
+    const full = isNearlyFull(this.#context.directory)
+    return {
+      state: full ? 'degraded' : 'good',
+      messages: full ? [`The disk of ${this.#context.directory} is nearly full. Remove images or containers.`] : [],
+      facts: {
+        'Backing Filesystem': backingFilesystem(this.#context.directory),
+        'Supports d_type': 'true',
+        'Using metacopy': 'false',
+        'Native Overlay Diff': 'true',
+        userxattr: String(this.#support.xattrPrefix === 'user.overlay.'),
+        volatile: String(this.#support.volatile),
+      },
+    }
+  }
+
+  async reclaim(call?: CallOptions): Promise<{ readonly freedBytes: number | null }> {
+    throwIfAborted(call, 'Reclaiming space')
+    this.#store.checkOpen()
+    await this.#store.emptyTrash()
+    return { freedBytes: null }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#store[Symbol.asyncDispose]()
+  }
+
+  async #create(
+    id: DraftId,
+    parentId: SnapshotId | null,
+    kind: 'draft' | 'view',
+    volatile: boolean,
+    call: CallOptions | undefined,
+  ): Promise<readonly MountSpec[]> {
+    const parent = parentId === null ? null : this.#store.snapshot(parentId)
+    const lower = parent ? [parent.id, ...lowerIds(parent)] : []
+    if (lower.length > kernelMaxDepth)
+      throw storageErrors.error('too_deep', {
+        message: `${id} would stand on ${lower.length} snapshots, and overlay mounts at most ${kernelMaxDepth}. Use an image with fewer layers, or storage driver vfs.`,
+        subject: { type: 'draft', id },
+        details: { maxDepth: kernelMaxDepth },
+      })
+    const facts = { lower, ...(volatile && parent ? { volatile: true } : {}) }
+    const tree = await this.#store.create(
+      { id, parent, kind, facts },
+      (directory) => {
+        if (kind === 'view' && parent) return
+        const diff = join(directory, 'diff')
+        mkdirSync(diff, { mode: 0o755 })
+        // Whatever the umask of the process is.
+        if (!parent) chmodSync(diff, 0o755)
+        else {
+          mkdirSync(join(directory, 'work'), { mode: 0o700 })
+          this.#copyAttributes(join(parent.directory, 'diff'), diff)
+        }
+      },
+      call,
+    )
+    return this.#mountsOf(tree)
+  }
+
+  /** The root directory of a merged tree has the attributes of the upper one. */
+  #copyAttributes(from: string, to: string): void {
+    const stat = statSync(from)
+    if (stat.uid !== 0 || stat.gid !== 0) chownSync(to, stat.uid, stat.gid)
+    chmodSync(to, stat.mode & 0o7777)
+    for (const name of this.#context.host.xattrs.list(from)) {
+      if (/^(trusted|user)\.overlay\./.test(name)) continue
+      const value = this.#context.host.xattrs.get(from, name)
+      if (value) this.#context.host.xattrs.set(to, name, value)
+    }
+    utimesSync(to, stat.atimeMs / 1000, stat.mtimeMs / 1000)
+  }
+
+  /** The parents' directories, topmost first. */
+  #lowerOf(tree: StoredTree): readonly string[] {
+    return lowerIds(tree).map((id) => join(this.#context.directory, 'snapshots', id, 'diff'))
+  }
+
+  /** Trials of processes that were killed; those of living ones take milliseconds. */
+  #sweepTrials(): void {
+    for (const name of readdirSync(this.#context.directory)) {
+      const path = join(this.#context.directory, name)
+      const made = name.startsWith('probe-') ? statSync(path, { throwIfNoEntry: false }) : undefined
+      if (made && Date.now() - made.mtimeMs > 60_000) this.#store.discard(path)
+    }
+  }
+
+  #mountsOf(tree: StoredTree): readonly MountSpec[] {
+    const lower = this.#lowerOf(tree)
+    const diff = join(tree.directory, 'diff')
+    if (lower.length === 0) return [bindMount(diff, tree.kind === 'view')]
+    if (tree.kind !== 'view')
+      return [
+        overlayMount(this.#support, {
+          lower,
+          upper: diff,
+          work: join(tree.directory, 'work'),
+          volatile: tree.facts['volatile'] === true,
+        }),
+      ]
+    return lower.length === 1 ? [bindMount(lower[0]!, true)] : [overlayMount(this.#support, { lower })]
+  }
+}
+
+const lowerIds = (tree: StoredTree): readonly string[] => (tree.facts as { lower?: readonly string[] }).lower ?? []
+
+const infoOf = ({ id, kind, parent, createdAt }: StoredTree): SnapshotInfo => ({ id, kind, parent, createdAt })
+
+const noQuota = (draft: DraftId) =>
+  storageErrors.error('unsupported', {
+    message: `Storage driver overlay2 cannot limit the size of ${draft}: its file system has no project quotas. Leave the limit out.`,
+    subject: { type: 'draft', id: draft },
+  })
+
+/** Trying costs some milliseconds and starts the launcher, so what was found is remembered until the next boot. */
+async function findSupport(
+  context: DriverContext,
+  options: Overlay2Options,
+  call?: CallOptions,
+): Promise<OverlaySupport> {
+  const { bootId, release, capabilities } = context.host.features()
+  const key = JSON.stringify([bootId, release, capabilities, statSync(context.directory).dev, options])
+  const file = join(context.runDirectory, 'overlay-support.json')
+  if (existsSync(file)) {
+    try {
+      const known = JSON.parse(readFileSync(file, 'utf8')) as { key: string; support: OverlaySupport }
+      if (known.key === key) return known.support
+    } catch {
+      // Torn or foreign: tried anew below.
+    }
+  }
+  const trial = await tryOverlay(context, options, call)
+  if (!trial.works)
+    throw storageErrors.error('unusable_driver', {
+      message: `Overlay cannot be mounted below ${context.directory}: ${trial.reason}. Use driver vfs, or another file system.`,
+      subject: { type: 'storage', id: 'overlay2' },
+      cause: trial.error,
+    })
+  writeFileSync(`${file}.${process.pid}`, JSON.stringify({ key, support: trial.support }))
+  renameSync(`${file}.${process.pid}`, file)
+  return trial.support
+}
