@@ -53,7 +53,8 @@ export class BlobWriter implements AsyncDisposable {
   #hash: Hash
   #size = 0
   #open = true
-  #wrong = false
+  /** Nobody could go on from what the file holds. */
+  #worthless = false
 
   constructor(init: BlobWriterInit) {
     this.#sink = init.sink
@@ -139,6 +140,7 @@ export class BlobWriter implements AsyncDisposable {
     const blob = { digest, size: this.#size }
     for (const promise of [this.#expected, expected]) this.#verify(blob, promise)
     if (this.#sink.announce(digest)) {
+      this.#worthless = true
       await this[Symbol.asyncDispose]()
       return { ...blob, reused: true }
     }
@@ -161,7 +163,7 @@ export class BlobWriter implements AsyncDisposable {
     if (!this.#open) return
     this.#open = false
     await this.#handle.close()
-    if (this.#wrong) await rm(this.#file, { force: true })
+    if (this.#worthless) await rm(this.#file, { force: true })
     else await this.#sink.abandon(this.#file)
   }
 
@@ -173,11 +175,11 @@ export class BlobWriter implements AsyncDisposable {
     const start = this.#size
     const end = start + chunk.length
     if (this.#expected.size !== undefined && end > this.#expected.size) {
-      this.#wrong = true
+      this.#worthless = true
       throw sizeMismatch(this.#expected, end)
     }
     if (end > this.#maxSize) {
-      this.#wrong = true
+      this.#worthless = true
       throw contentErrors.error('too_large', {
         message: `The blob ${this.#expected.digest ?? ''} is larger than the limit of ${this.#maxSize} bytes.`,
         details: { limit: this.#maxSize },
@@ -189,7 +191,7 @@ export class BlobWriter implements AsyncDisposable {
         done += (await this.#handle.write(chunk, done, chunk.length - done, start + done)).bytesWritten
     } catch (error) {
       // A partial copy helps nobody on a full disk.
-      this.#wrong = true
+      this.#worthless = true
       throw describeWriteFailure(error, `Blob ${this.#expected.digest ?? ''}`.trim(), this.#sink.directory)
     }
   }
@@ -197,7 +199,7 @@ export class BlobWriter implements AsyncDisposable {
   #verify(blob: Blob, expected: ExpectedBlob): void {
     if (expected.size !== undefined && expected.size !== blob.size) throw sizeMismatch(expected, blob.size)
     if (expected.digest !== undefined && expected.digest !== blob.digest) {
-      this.#wrong = true
+      this.#worthless = true
       throw contentErrors.error('digest_mismatch', {
         message: `The bytes announced as ${expected.digest} are ${blob.digest} (sha256 ${digestHex(blob.digest).slice(0, 12)}, ${blob.size} bytes). The source is damaged; fetch it again.`,
         subject: { type: 'blob', id: expected.digest },
