@@ -47,7 +47,7 @@ try {
 
   const sleeper = await engine.containers.run({ image, command: ['sleep', '60'], networks: 'none' })
   const uname = await timed('exec in a running container', () => sleeper.exec(['uname', '-sr']))
-  console.log(`             ${Buffer.from(uname.stdout).toString().trim()}`)
+  console.log(`             ${uname.stdout.trim()}`)
   await timed('kill and remove it', () => sleeper.remove({ force: true }))
 
   await timed('run 20 containers at once, wait, remove', () =>

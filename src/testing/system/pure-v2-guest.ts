@@ -26,8 +26,7 @@ const snapshot = (): string[] => [
 ]
 
 async function text(container: Container, command: readonly string[]): Promise<string> {
-  const { stdout } = await container.exec(command)
-  return Buffer.from(stdout).toString()
+  return (await container.exec(command)).stdout
 }
 
 const scratch = process.env['VM_SCRATCH'] ?? '/tmp'
@@ -51,7 +50,7 @@ const limited = await engine.containers.run({
 const knob = async (name: string) => (await text(limited, ['cat', `${cgroups}/${name}`])).trim()
 const limits = { memory: await knob('memory.max'), pids: await knob('pids.max'), cpu: await knob('cpu.max') }
 const inside = await limited.exec(['sh', '-c', 'echo inside; exit 3'])
-const exec = { exitCode: inside.exitCode, stdout: Buffer.from(inside.stdout).toString() }
+const exec = { exitCode: inside.exitCode, stdout: inside.stdout }
 
 // The frozen container cannot be asked, so its own view of the file is read through its root.
 const { pid } = (await limited.inspect()).state
@@ -69,7 +68,7 @@ const hungry = await engine.containers.run({
   image,
   command: ['sh', '-c', 'exec dd if=/dev/zero of=/dev/null bs=200M count=1'],
   networks: 'none',
-  resources: { memory: '32m', memorySwap: '32m' },
+  resources: { memory: '32m' },
 })
 const died = await hungry.wait()
 const oom = { exitCode: died.exitCode, oomKilled: died.oomKilled }

@@ -65,6 +65,6 @@ describe('packages of third parties', () => {
     await writeFile(join(consumer, 'application.js'), application)
     const args = [join(directory, 'root'), image, join(directory, 'collector.sock')]
     const output = await mustRun(process.execPath, ['application.js', ...args], consumer)
-    expect(JSON.parse(output)).toEqual({ exitCode: 0, texts: ['from the container'], refused: 'failed_precondition' })
+    expect(JSON.parse(output)).toEqual({ exitCode: 0, texts: ['from the container'], refused: 'unsupported' })
   })
 })
