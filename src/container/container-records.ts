@@ -65,7 +65,7 @@ export class ContainerRecords {
             chosen,
             lifetime,
             owner,
-            spec.image.manifest,
+            spec.image.id,
             JSON.stringify(spec),
             Date.now(),
           ).changes,
@@ -172,9 +172,14 @@ export class ContainerRecords {
     }, durabilityOf(record.lifetime))
   }
 
-  /** Containers made from a manifest. */
-  usersOf(manifest: string): { readonly id: string; readonly name: string }[] {
-    return this.#db.all<Row & { id: string; name: string }>('SELECT id, name FROM containers WHERE image = ?', manifest)
+  /** Containers made from an image id. */
+  usersOf(image: string): { readonly container: string; readonly running: boolean }[] {
+    return this.#db
+      .all<Row & { name: string; status: ContainerStatus }>(
+        'SELECT name, status FROM containers WHERE image = ?',
+        image,
+      )
+      .map(({ name, status }) => ({ container: name, running: ['starting', 'running', 'paused'].includes(status) }))
   }
 
   #announce(

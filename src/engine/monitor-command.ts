@@ -11,7 +11,9 @@ export interface MonitorArguments {
 
 /** The command line of a monitor. A small heap: it holds pipes, not data. */
 export function monitorCommand(options: MonitorArguments): readonly string[] {
-  const entry = runsFromSource ? new URL('../monitor/monitor-main.ts', import.meta.url) : new URL('monitor/monitor-main.js', distFolder())
+  const entry = runsFromSource
+    ? new URL('../monitor/monitor-main.ts', import.meta.url)
+    : new URL('monitor/monitor-main.js', distFolder())
   return [
     process.execPath,
     '--max-semi-space-size=1',

@@ -1,0 +1,38 @@
+import { sweepDeadOwners } from '../container/sweep.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import type { Digest } from '../oci/digest.ts'
+import { coreTokens } from './core-tokens.ts'
+import type { Parts } from './wiring.ts'
+
+/** What a collection took away. */
+export interface EngineGarbageReport {
+  /** Ids of containers that dead processes had left. */
+  readonly containers: readonly string[]
+  /** Chain ids of unpacked layers. */
+  readonly snapshots: readonly string[]
+  readonly blobs: readonly Digest[]
+  /** Bytes of blobs. */
+  readonly freedBytes: number
+}
+
+/** Safe beside other processes that load images and run containers. */
+export async function collectEngineGarbage(parts: Parts, call?: CallOptions): Promise<EngineGarbageReport> {
+  const t = coreTokens
+  const [storage, containers] = await Promise.all([parts.get(t.storage), parts.get(t.containers)])
+  const owners = parts.get(t.owners)
+  const swept = await sweepDeadOwners(containers.services, owners)
+  await storage.sweep(
+    swept.owners.map(({ id }) => id),
+    call,
+  )
+  for (const owner of swept.owners) owners.forget(owner.id)
+  const kept = new Set(
+    parts
+      .get(t.images)
+      .list()
+      .flatMap((image) => image.chain),
+  )
+  const snapshots = await storage.removeUnused(kept, call)
+  const { removed, freedBytes } = await parts.get(t.content).collectGarbage(call)
+  return { containers: swept.containers, snapshots, blobs: removed, freedBytes }
+}

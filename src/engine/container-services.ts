@@ -1,0 +1,103 @@
+import { ContainerRecords } from '../container/container-records.ts'
+import type { ContainerImage, ContainerServices } from '../container/services.ts'
+import type { CgroupParent } from '../host/cgroup/parent.ts'
+import type { ImageStore } from '../image/image-store.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import type { Scope } from '../lifetime/scope.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { ImageConfig } from '../oci/image-config.ts'
+import { hostPlatform } from '../oci/platform.ts'
+import { readHostLimits } from '../runtime/host-limits.ts'
+import { defaultCapabilities } from '../runtime/process-defaults.ts'
+import { defaultSeccomp } from '../runtime/seccomp/default-seccomp.ts'
+import type { OwnerRole } from '../state/owners.ts'
+import { coreTokens } from './core-tokens.ts'
+import { GuardKeeper } from './guard-keeper.ts'
+import { containerNetworks } from './open-networks.ts'
+import type { Parts } from './wiring.ts'
+
+export interface ContainerServicesOptions {
+  readonly role: OwnerRole
+  readonly log: { readonly driver: string; readonly options: Readonly<Record<string, string>> } | undefined
+  readonly processors: number
+  cgroups(id: string): CgroupParent
+  readonly scope: Scope
+}
+
+/** Fills in what the verbs on containers see of the engine. */
+export async function openContainerServices(
+  parts: Parts,
+  options: ContainerServicesOptions,
+): Promise<ContainerServices> {
+  const t = coreTokens
+  const state = parts.get(t.state)
+  const owner = parts.get(t.owner)
+  const host = parts.get(t.host)
+  const diagnostics = parts.get(t.diagnostics)
+  const journal = parts.get(t.journal)
+  const logs = parts.get(t.logs)
+  const [storage, runtime, networks] = await Promise.all([
+    parts.get(t.storage),
+    parts.get(t.runtime),
+    parts.get(t.networks),
+  ])
+  const features = host.features()
+  // `process` containers lie below this process's own cgroup, which the guard ends; detached ones below the root's.
+  const id = options.role === 'monitor' ? `root.${state.rootId}` : owner.id
+  let made: CgroupParent | null = null
+  const cgroups = () => {
+    made ??= options.cgroups(id)
+    return made
+  }
+  const guard = options.scope.own(new GuardKeeper(owner.id, cgroups, diagnostics))
+  return {
+    owner: { id: owner.id, role: options.role },
+    rootId: state.rootId,
+    paths: state.paths,
+    db: state.db,
+    records: new ContainerRecords(state.db, journal),
+    journal,
+    diagnostics,
+    runtime,
+    roots: {
+      create: (draft, chain, durable, call) =>
+        storage.createDraft(draft, chain, { ...call, kind: 'container', owner: owner.id, durable }),
+      mounts: (draft, call) => storage.draftMounts(draft, call),
+      remove: (draft, durable, call) => storage.removeDraft(draft, { ...call, durable }),
+    },
+    networks: containerNetworks(networks),
+    seccomp: features.seccomp
+      ? defaultSeccomp({
+          architecture: hostPlatform().architecture,
+          kernelRelease: features.release,
+          capabilities: defaultCapabilities,
+          form: runtime.facts['seccomp'] === 'crun-bpf' ? 'crun-bpf' : 'profile',
+        })
+      : {},
+    cgroupMode: features.cgroup,
+    resourceSupport: {
+      controllers: features.controllers,
+      swap: features.cgroup !== 'v1',
+      processors: options.processors,
+    },
+    hostLimits: readHostLimits(features.capabilities),
+    cgroupPath: (container) => cgroups().cgroupsPathOf(container),
+    guard: () => guard.ready(),
+    resolveImage: imageResolver(parts.get(t.images)),
+    defaultLog: options.log ?? { driver: 'json-file', options: {} },
+    logDriver: (name) => logs.get(name),
+    mount: (target, mounts, call) => host.launcher.mount({ target, mounts }, call),
+    detached: parts.get(t.monitor),
+  }
+}
+
+/** Configurations are immutable: each is read once. */
+function imageResolver(images: ImageStore) {
+  const configs = new Map<Digest, ImageConfig>()
+  return async (reference: string, call?: CallOptions): Promise<ContainerImage> => {
+    const record = images.resolve(reference)
+    const config = configs.get(record.id) ?? (await record.config(call))
+    configs.set(record.id, config)
+    return { id: record.id, manifest: record.manifest.digest, config, chain: record.chain.at(-1) ?? null }
+  }
+}

@@ -1,0 +1,176 @@
+import type { AttachContainerOptions, AttachedStreams } from '../container/attach-container.ts'
+import { attachedRemotely } from '../container/attach-container.ts'
+import type { ContainerCore } from '../container/container-core.ts'
+import type { ContainerLogQuery } from '../container/container-log.ts'
+import type { ExitStatus } from '../container/container-record.ts'
+import type { ContainerSpec } from '../container/container-spec.ts'
+import { type Duration, parseDuration } from '../container/duration.ts'
+import type { ExecProcess, SpawnOptions } from '../container/exec-container.ts'
+import type { ContainerInspect } from '../container/inspect-container.ts'
+import { requireRunning } from '../container/state-guards.ts'
+import type { WaitCondition } from '../container/wait-container.ts'
+import type { ContainerId } from '../driver-kit/ids.ts'
+import type { LogEntry } from '../driver-kit/log-driver.ts'
+import { parseOptionObject } from '../driver-kit/options.ts'
+import { containerErrors } from '../errors/container-errors.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import type { Operation } from '../progress/operation.ts'
+import { parseSignal } from '../runtime/signals.ts'
+import type { ContainerBackend } from './container-backend.ts'
+import { type ExecOptions, type ExecResult, execCollected } from './exec-collected.ts'
+
+export interface StopOptions {
+  /** Name or number. Default: the container's. */
+  readonly stopSignal?: string | number
+  /** How long to wait before SIGKILL: milliseconds or text such as `5s`. Default: the container's. */
+  readonly graceMs?: Duration
+}
+
+export interface RemoveOptions {
+  /** Kills it first when it runs. Default false. */
+  readonly force?: boolean
+}
+
+/**
+ * A handle on a container: its id and verbs; facts come from `inspect()`. A handle from `create` or `run` owns the
+ * container: `await using` stops and removes it, unless `keep()` was called. One from `get`, `find` or `list` owns nothing.
+ */
+export class Container implements AsyncDisposable {
+  /** 64 hex digits. */
+  readonly id: ContainerId
+  readonly #backend: ContainerBackend
+  readonly #onLog: ContainerSpec['onLog']
+  #owned: boolean
+
+  /** @internal */
+  constructor(backend: ContainerBackend, id: ContainerId, owned: boolean, onLog?: ContainerSpec['onLog']) {
+    this.id = id
+    this.#backend = backend
+    this.#owned = owned
+    this.#onLog = onLog
+  }
+
+  get #core(): ContainerCore {
+    return this.#backend.core()
+  }
+
+  /** As recorded now. @throws `container.not_found` */
+  get name(): string {
+    return this.#core.inspect(this.id).name
+  }
+
+  /**
+   * Runs the program; resolves when it has been executed. A running container is no error.
+   *
+   * @throws `runtime.command_not_found`, `runtime.command_not_executable`, `runtime.start_failed`,
+   * `container.held_elsewhere`, `container.busy`
+   */
+  start(call?: CallOptions): Promise<void> {
+    return this.#core.start(this.id, this.#onLog, call)
+  }
+
+  /**
+   * Sends the stop signal and SIGKILL after the grace; returns at the latest 10 s after that. No error when it does not
+   * run; null when it never ran.
+   *
+   * @throws `container.stop_failed`
+   */
+  stop(options: StopOptions = {}, call?: CallOptions): Promise<ExitStatus | null> {
+    const { stopSignal, graceMs } = parseOptionObject('stop', options, {
+      stopSignal: (value) => parseSignal(value as string | number),
+      graceMs: (value, key) => parseDuration(value as Duration, key),
+    })
+    return this.#core.stop(this.id, { signal: stopSignal ?? null, graceMs: graceMs ?? null }, call)
+  }
+
+  /** Signals the first process: name with or without SIG, or number. Default SIGKILL. @throws `container.not_running` */
+  kill(signal: string | number = 'SIGKILL', call?: CallOptions): Promise<void> {
+    return this.#core.kill(this.id, parseSignal(signal), call)
+  }
+
+  /** Waits for a condition, whichever process holds the container. Default `not-running`. */
+  async wait(options: { readonly until?: WaitCondition } = {}, call?: CallOptions): Promise<ExitStatus> {
+    const { until } = parseOptionObject('wait', options, {
+      until: (value) => {
+        if (value === 'not-running' || value === 'next-exit' || value === 'removed') return value
+        throw containerErrors.error('bad_spec', {
+          message: `wait takes until: 'not-running', 'next-exit' or 'removed', got ${JSON.stringify(value)}.`,
+          details: { field: 'until' },
+        })
+      },
+    })
+    return this.#core.wait(this.#core.require(this.id), until ?? 'not-running', call)
+  }
+
+  /**
+   * Runs a program in the container to its end and collects its output. A code other than 0 is no error.
+   *
+   * @throws `container.not_running`, `runtime.command_not_found`, `runtime.command_not_executable`
+   */
+  exec(argv: readonly string[], options?: ExecOptions): Promise<ExecResult> {
+    return execCollected((spawn) => this.#core.spawn(this.id, argv, spawn), options)
+  }
+
+  /** Starts a program in the container and gives its streams. */
+  spawn(argv: readonly string[], options?: SpawnOptions): Promise<ExecProcess> {
+    return this.#core.spawn(this.id, argv, options)
+  }
+
+  /** The standard streams of the first process, byte-exact. @throws `container.not_running` */
+  async attach(options: AttachContainerOptions = {}): Promise<AttachedStreams> {
+    const held = this.#core.attach(this.id, options)
+    if (held) return held
+    const record = this.#core.require(this.id)
+    requireRunning(record, 'attach')
+    if (record.lifetime !== 'detached') throw this.#core.heldElsewhere(record, 'attached to')
+    return attachedRemotely(await this.#backend.monitor.attach(record.id, record.spec.stdin, options))
+  }
+
+  /** Log entries from the first byte on; with `follow` until the container ends. */
+  logs(query?: ContainerLogQuery): AsyncIterable<LogEntry> {
+    return this.#core.logs(this.id, query)
+  }
+
+  /** @throws `container.not_found` */
+  async inspect(_call?: CallOptions): Promise<ContainerInspect> {
+    return this.#core.inspect(this.id)
+  }
+
+  /** @throws `container.name_taken`, `container.bad_name` */
+  async rename(name: string): Promise<void> {
+    this.#core.rename(this.id, name)
+  }
+
+  /** Writes the root file system as a tar to a path or stream; of a running container as it is at each file's turn. */
+  exportRootfs(target: string | NodeJS.WritableStream, call?: CallOptions): Operation<void> {
+    return this.#backend.exportRootfs(this.id, target, call)
+  }
+
+  /** Removes it; one that is gone is no error. @throws `container.running` without `force` */
+  async remove(options: RemoveOptions = {}, call?: CallOptions): Promise<void> {
+    const { force } = parseOptionObject('remove', options, {
+      force: (value) => value === true,
+    })
+    const record = this.#core.services.records.find(this.id)
+    if (record) await this.#core.remove(record, { force: force ?? false }, call)
+    this.#owned = false
+  }
+
+  /** Leaves the container behind at disposal; of a `process` container the record and files, stopped. */
+  keep(): this {
+    this.#owned = false
+    this.#core.keep(this.id)
+    return this
+  }
+
+  /** Stops and removes what this handle owns. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#owned) return
+    this.#owned = false
+    const record = this.#core.services.records.find(this.id)
+    if (!record) return
+    await this.#core.stop(this.id, { signal: null, graceMs: null })
+    const stopped = this.#core.services.records.find(this.id)
+    if (stopped) await this.#core.remove(stopped, { force: true })
+  }
+}

@@ -1,0 +1,66 @@
+import type { ContainerSpec } from '../container/container-spec.ts'
+import type { ContainerFilter } from '../container/list-filter.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import { type Operation, startOperation } from '../progress/operation.ts'
+import { Container } from './container.ts'
+import type { ContainerBackend } from './container-backend.ts'
+
+/** The containers of a root, of this and of other processes. */
+export class Containers {
+  readonly #backend: ContainerBackend
+
+  /** @internal */
+  constructor(backend: ContainerBackend) {
+    this.#backend = backend
+  }
+
+  /**
+   * Makes a container without starting it. The handle owns it.
+   *
+   * @throws `image.not_found`, `container.name_taken`, `container.bad_spec`, `call.unknown_option`, ...
+   */
+  async create(spec: ContainerSpec, call?: CallOptions): Promise<Container> {
+    const { record, onLog } = await this.#backend.core().create(spec, call)
+    return new Container(this.#backend, record.id, true, onLog)
+  }
+
+  /**
+   * Makes a container and starts it; resolves when its program has been executed. When that fails nothing of it is left.
+   *
+   * @throws as `create` and `Container.start`
+   */
+  run(spec: ContainerSpec, call?: CallOptions): Operation<Container> {
+    return startOperation(
+      async ({ signal, report }) => {
+        report({ type: 'stage', stage: 'create' })
+        const container = await this.create(spec, { signal })
+        try {
+          report({ type: 'stage', stage: 'start' })
+          await container.start({ signal })
+        } catch (error) {
+          await container.remove({ force: true })
+          throw error
+        }
+        return container
+      },
+      call,
+      'containers.run',
+    )
+  }
+
+  /** By id, name or unique id prefix. The handle owns nothing. @throws `container.not_found`, `container.ambiguous` */
+  async get(idOrName: string, _call?: CallOptions): Promise<Container> {
+    return new Container(this.#backend, this.#backend.core().require(idOrName).id, false)
+  }
+
+  /** Like `get`, null when there is none. */
+  async find(idOrName: string, _call?: CallOptions): Promise<Container | null> {
+    const record = this.#backend.core().find(idOrName)
+    return record && new Container(this.#backend, record.id, false)
+  }
+
+  /** In any state, newest first, unless the filter says otherwise. */
+  async *list(filter?: ContainerFilter, _call?: CallOptions): AsyncIterable<Container> {
+    for (const record of this.#backend.core().list(filter)) yield new Container(this.#backend, record.id, false)
+  }
+}

@@ -1,0 +1,115 @@
+import { cpus } from 'node:os'
+import { builtinDrivers } from '../builtins.ts'
+import { ContainerCore } from '../container/container-core.ts'
+import { ContainerRecords } from '../container/container-records.ts'
+import { ContentStore } from '../content/content-store.ts'
+import type { DriverType } from '../driver-kit/definition.ts'
+import { ensureParent } from '../host/cgroup/parent.ts'
+import { engineMarker } from '../host/guard.ts'
+import { createHost } from '../host/host.ts'
+import { ImageStore } from '../image/image-store.ts'
+import type { Scope } from '../lifetime/scope.ts'
+import { openStorage } from '../snapshot/open-storage.ts'
+import { EventJournal } from '../state/event-journal.ts'
+import { openState } from '../state/open-state.ts'
+import { type OwnerRole, Owners } from '../state/owners.ts'
+import { ChainUnpacker } from '../transfer/chain-unpacker.ts'
+import { chooseRuntime } from './choose-runtime.ts'
+import { openContainerServices } from './container-services.ts'
+import { coreTokens } from './core-tokens.ts'
+import { createDiagnostics } from './diagnostics.ts'
+import { driverContext } from './driver-context.ts'
+import { DriverRegistry } from './driver-registry.ts'
+import { defaultRoot, type ParsedEngineOptions } from './engine-options.ts'
+import { LogDrivers } from './log-drivers.ts'
+import { monitorCommand } from './monitor-command.ts'
+import { MonitorControl } from './monitor-control.ts'
+import { openNetworks } from './open-networks.ts'
+import { spawnMonitor } from './spawn-monitor.ts'
+import { definePart, type PartFactory, type Parts } from './wiring.ts'
+
+/** How each part of an engine is made. What must be released goes into `scope`, in the order it was made. */
+export function coreParts(
+  options: ParsedEngineOptions,
+  role: OwnerRole,
+  scope: Scope,
+): readonly PartFactory<unknown>[] {
+  const t = coreTokens
+  const context = (parts: Parts, type: DriverType) => (name: string) =>
+    driverContext(parts.get(t.state).paths, type, name, {
+      host: parts.get(t.host),
+      diagnostics: parts.get(t.diagnostics),
+      launchEnv: { [engineMarker]: parts.get(t.owner).id },
+    })
+  return [
+    definePart(t.diagnostics, () => createDiagnostics(options.diagnostics)),
+    definePart(t.drivers, () => new DriverRegistry([...builtinDrivers, ...(options.drivers ?? [])])),
+    definePart(t.state, () => scope.own(openState(options.root ?? defaultRoot))),
+    definePart(t.owners, (parts) => new Owners(parts.get(t.state).db, parts.get(t.state).paths)),
+    definePart(t.owner, (parts) => scope.own(parts.get(t.owners).register(role))),
+    definePart(t.host, (parts) => scope.own(createHost({ diagnostics: parts.get(t.diagnostics) }))),
+    definePart(t.journal, (parts) => new EventJournal(parts.get(t.state).db, parts.get(t.state).paths)),
+    definePart(t.content, (parts) => {
+      const { db, paths } = parts.get(t.state)
+      return new ContentStore({ db, paths, owner: parts.get(t.owner).id })
+    }),
+    definePart(t.images, (parts) => {
+      const { db } = parts.get(t.state)
+      const records = new ContainerRecords(db, parts.get(t.journal))
+      const [content, journal] = [parts.get(t.content), parts.get(t.journal)]
+      return new ImageStore({ db, content, journal, usersOf: (id) => records.usersOf(id) })
+    }),
+    definePart(t.storage, async (parts) => {
+      const { db, paths } = parts.get(t.state)
+      return scope.own(
+        await openStorage({
+          host: parts.get(t.host),
+          paths,
+          db,
+          definitions: parts.get(t.drivers).all('storage'),
+          choice: options.storage,
+          diagnostics: parts.get(t.diagnostics),
+          owner: parts.get(t.owner).id,
+        }),
+      )
+    }),
+    definePart(t.runtime, async (parts) =>
+      scope.own(await chooseRuntime(parts.get(t.drivers), options.runtime, context(parts, 'runtime'))),
+    ),
+    definePart(t.logs, (parts) => scope.own(new LogDrivers(parts.get(t.drivers), context(parts, 'log')))),
+    definePart(t.networks, async (parts) => scope.own(await openNetworks(parts, options, context(parts, 'network')))),
+    definePart(t.monitor, (parts) => {
+      const { paths } = parts.get(t.state)
+      return new MonitorControl(paths, () =>
+        spawnMonitor(
+          paths,
+          monitorCommand({
+            root: paths.root,
+            runtime: options.runtime ?? null,
+            driverModules: (options.drivers ?? []).flatMap(({ module }) => (module === undefined ? [] : [module])),
+          }),
+        ),
+      )
+    }),
+    definePart(t.transfer, async (parts) => ({
+      content: parts.get(t.content),
+      images: parts.get(t.images),
+      unpacker: new ChainUnpacker({
+        storage: await parts.get(t.storage),
+        paths: parts.get(t.state).paths,
+      }),
+      journal: parts.get(t.journal),
+      diagnostics: parts.get(t.diagnostics),
+    })),
+    definePart(t.containerServices, (parts) =>
+      openContainerServices(parts, {
+        role,
+        log: options.log,
+        processors: cpus().length,
+        cgroups: (id) => ensureParent(id),
+        scope,
+      }),
+    ),
+    definePart(t.containers, async (parts) => new ContainerCore(await parts.get(t.containerServices))),
+  ]
+}

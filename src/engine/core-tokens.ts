@@ -1,0 +1,41 @@
+import type { ContainerCore } from '../container/container-core.ts'
+import type { ContainerServices } from '../container/services.ts'
+import type { ContentStore } from '../content/content-store.ts'
+import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
+import type { RuntimeDriver } from '../driver-kit/runtime-driver.ts'
+import type { Host } from '../host/host.ts'
+import type { ImageStore } from '../image/image-store.ts'
+import type { NetworkService } from '../network/network-service.ts'
+import type { SnapshotService } from '../snapshot/snapshot-service.ts'
+import type { EventJournal } from '../state/event-journal.ts'
+import type { State } from '../state/open-state.ts'
+import type { Owner, Owners } from '../state/owners.ts'
+import type { TransferServices } from '../transfer/transfer-services.ts'
+import type { DriverRegistry } from './driver-registry.ts'
+import type { LogDrivers } from './log-drivers.ts'
+import type { MonitorControl } from './monitor-control.ts'
+import { createToken } from './wiring.ts'
+
+/**
+ * The parts of an engine. `Engine.open({ parts: [definePart(coreTokens.host, ...)] })` replaces one, for tests; parts
+ * that are opened asynchronously are promises.
+ */
+export const coreTokens = {
+  diagnostics: createToken<DiagnosticsSink>('diagnostics'),
+  host: createToken<Host>('host'),
+  state: createToken<State>('state'),
+  owners: createToken<Owners>('owners'),
+  owner: createToken<Owner>('owner'),
+  journal: createToken<EventJournal>('journal'),
+  drivers: createToken<DriverRegistry>('drivers'),
+  content: createToken<ContentStore>('content'),
+  images: createToken<ImageStore>('images'),
+  storage: createToken<Promise<SnapshotService>>('storage'),
+  runtime: createToken<Promise<RuntimeDriver>>('runtime'),
+  logs: createToken<LogDrivers>('logs'),
+  networks: createToken<Promise<NetworkService>>('networks'),
+  monitor: createToken<MonitorControl>('monitor'),
+  transfer: createToken<Promise<TransferServices>>('transfer'),
+  containerServices: createToken<Promise<ContainerServices>>('container-services'),
+  containers: createToken<Promise<ContainerCore>>('containers'),
+} as const

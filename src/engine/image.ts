@@ -1,0 +1,88 @@
+import { parseOptionObject } from '../driver-kit/options.ts'
+import type { ImageStore, RemoveImageReport } from '../image/image-store.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { HistoryEntry, ImageRunConfig } from '../oci/image-config.ts'
+import { familiarName, parseReference } from '../reference/reference.ts'
+import type { TransferServices } from '../transfer/transfer-services.ts'
+
+/** What handles on images reach of their engine. */
+export interface ImageBackend {
+  /** @throws `call.disposed` when the engine was disposed */
+  images(): ImageStore
+  transfer(): Promise<TransferServices>
+}
+
+/** Everything known about an image. */
+export interface ImageInspect {
+  /** Digest of its configuration. */
+  readonly id: Digest
+  /** Digest of its manifest. */
+  readonly manifest: Digest
+  /** As people write them: `busybox:latest`. */
+  readonly names: readonly string[]
+  readonly architecture: string
+  readonly os: string
+  readonly variant: string | null
+  readonly author: string | null
+  /** When it was built, as its configuration says. */
+  readonly created: string | null
+  /** When it came to this root. */
+  readonly loadedAt: Date
+  readonly config: ImageRunConfig
+  readonly history: readonly HistoryEntry[]
+  /** From the base up; `size` is bytes as stored. */
+  readonly layers: readonly { readonly digest: Digest; readonly diffId: Digest; readonly size: number }[]
+  /** Bytes of all its blobs as stored. */
+  readonly storedSize: number
+}
+
+/** A handle on an image: its id and verbs. It owns nothing. */
+export class Image {
+  /** Digest of the configuration, Docker's image id. */
+  readonly id: Digest
+  readonly #backend: ImageBackend
+
+  /** @internal */
+  constructor(backend: ImageBackend, id: Digest) {
+    this.#backend = backend
+    this.id = id
+  }
+
+  /** @throws `image.not_found` when it was removed */
+  async inspect(call?: CallOptions): Promise<ImageInspect> {
+    const record = this.#backend.images().resolve(this.id)
+    const config = await record.config(call)
+    return {
+      id: record.id,
+      manifest: record.manifest.digest,
+      names: record.names.map((name) => familiarName(parseReference(name))),
+      architecture: config.architecture,
+      os: config.os,
+      variant: config.variant ?? null,
+      author: config.author ?? null,
+      created: config.created ?? null,
+      loadedAt: record.createdAt,
+      config: config.config ?? {},
+      history: config.history ?? [],
+      layers: record.layers.map(({ digest, diffId, size }) => ({ digest, diffId, size })),
+      storedSize: record.storedSize,
+    }
+  }
+
+  /** Gives it one more name; another image that has it loses it. @throws `reference.*` */
+  async tag(reference: string, _call?: CallOptions): Promise<void> {
+    const images = this.#backend.images()
+    images.tag(images.resolve(this.id), reference)
+  }
+
+  /**
+   * Removes it with all its names. What only it needed is freed by the next `engine.gc()`.
+   *
+   * @throws `image.in_use` when containers use it, `image.several_names` without `force`
+   */
+  async remove(options: { readonly force?: boolean } = {}, _call?: CallOptions): Promise<RemoveImageReport> {
+    const { force } = parseOptionObject('image.remove', options, { force: (value) => value === true })
+    return this.#backend.images().remove(this.id, { force: force ?? false })
+  }
+}

@@ -1,0 +1,120 @@
+import type { Readable, Writable } from 'node:stream'
+import { parseOptionObject } from '../driver-kit/options.ts'
+import type { ImageRecord } from '../image/image-record.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import { type Operation, type OperationContext, startOperation } from '../progress/operation.ts'
+import { parseImageSelector } from '../reference/image-selector.ts'
+import { canonicalName, withDefaultTag } from '../reference/reference.ts'
+import type { ImportOptions } from '../transfer/import-rootfs.ts'
+import { importRootfs } from '../transfer/import-rootfs.ts'
+import { type LoadOptions, loadImages } from '../transfer/load-images.ts'
+import { type SaveOptions, saveImages } from '../transfer/save-images.ts'
+import type { TransferServices } from '../transfer/transfer-services.ts'
+import { Image, type ImageBackend } from './image.ts'
+
+/** Where an archive is read from: a path, or any stream of bytes. */
+export type ByteSource = string | Readable | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
+
+/** Which images to list. */
+export interface ImageFilter {
+  /** Only images with (false) or without (true) a name. */
+  readonly dangling?: boolean
+  /** Part of a name. */
+  readonly name?: string
+}
+
+/** The images of a root. */
+export class Images {
+  readonly #backend: ImageBackend
+
+  /** @internal */
+  constructor(backend: ImageBackend) {
+    this.#backend = backend
+  }
+
+  /**
+   * Loads every image of a `docker save` tarball, an OCI archive or an OCI layout directory; compressed ones too.
+   * Either all of them are recorded or nothing stays.
+   *
+   * @throws `archive.*`, `layer.*`, `content.*`, `image.*`
+   */
+  load(source: ByteSource, options?: LoadOptions): Operation<readonly Image[]> {
+    return this.#operation(options, 'images.load', async (transfer, context) => {
+      const records = await relay(loadImages(transfer, source, { ...options, signal: context.signal }), context)
+      return records.map((record) => this.#handle(record))
+    })
+  }
+
+  /**
+   * Writes images as they are stored, digests kept; the same images give the same bytes. The target is a path or a
+   * stream (`oci-layout`: the path of a new directory).
+   *
+   * @throws `image.not_found`, `archive.*`
+   */
+  save(images: readonly (Image | string)[], target: string | Writable, options?: SaveOptions): Operation<void> {
+    return this.#operation(options, 'images.save', async (transfer, context) => {
+      const chosen = images.map((image) => {
+        if (typeof image !== 'string') return transfer.images.resolve(image.id)
+        const record = transfer.images.resolve(image)
+        // By name: that name only. By id: every name it has.
+        const { reference } = parseImageSelector(image)
+        const name = reference && canonicalName(withDefaultTag(reference))
+        return name !== null && record.names.includes(name) ? { image: record, names: [name] } : record
+      })
+      await relay(saveImages(transfer, chosen, target, { ...options, signal: context.signal }), context)
+    })
+  }
+
+  /**
+   * Makes an image of one layer from a tarball of a root file system, plain or compressed.
+   *
+   * @throws `layer.*`, `reference.*`, `call.bad_option`
+   */
+  importRootfs(source: ByteSource, options?: ImportOptions): Operation<Image> {
+    return this.#operation(options, 'images.importRootfs', async (transfer, context) =>
+      this.#handle(await relay(importRootfs(transfer, source, { ...options, signal: context.signal }), context)),
+    )
+  }
+
+  /** By name, id or unique id prefix. @throws `image.not_found`, `image.ambiguous`, `reference.*` */
+  async get(reference: string, _call?: CallOptions): Promise<Image> {
+    return this.#handle(this.#backend.images().resolve(reference))
+  }
+
+  /** Like `get`, null when there is none. */
+  async find(reference: string, _call?: CallOptions): Promise<Image | null> {
+    const record = this.#backend.images().find(reference)
+    return record && this.#handle(record)
+  }
+
+  /** Newest first. */
+  async *list(filter?: ImageFilter, _call?: CallOptions): AsyncIterable<Image> {
+    const wanted = parseOptionObject('images.list', filter, {
+      dangling: (value) => value === true,
+      name: (value) => String(value),
+    })
+    for (const record of this.#backend.images().list()) {
+      if (wanted.dangling !== undefined && (record.names.length === 0) !== wanted.dangling) continue
+      if (wanted.name !== undefined && !record.names.some((name) => name.includes(wanted.name!))) continue
+      yield this.#handle(record)
+    }
+  }
+
+  #handle(record: ImageRecord): Image {
+    return new Image(this.#backend, record.id)
+  }
+
+  #operation<T>(
+    call: CallOptions | undefined,
+    what: string,
+    work: (transfer: TransferServices, context: OperationContext) => Promise<T>,
+  ): Operation<T> {
+    return startOperation(async (context) => work(await this.#backend.transfer(), context), call, what)
+  }
+}
+
+/** Passes an inner operation's progress on and gives its result. */
+async function relay<T>(inner: Operation<T>, context: OperationContext): Promise<T> {
+  for await (const event of inner) context.report(event)
+  return inner
+}

@@ -1,0 +1,42 @@
+import type { CallOptions } from '../lifetime/call-options.ts'
+import type { NetworkInspect } from '../network/network-facts.ts'
+import type { NetworkService } from '../network/network-service.ts'
+
+/** The networks of a root: `bridge`, `host` and `none`. */
+export class Networks {
+  readonly #service: () => Promise<NetworkService>
+
+  /** @internal */
+  constructor(service: () => Promise<NetworkService>) {
+    this.#service = service
+  }
+
+  /** By name or id. @throws `network.not_found` */
+  async get(nameOrId: string, _call?: CallOptions): Promise<Network> {
+    const facts = (await this.#service()).inspect(nameOrId)
+    return new Network(this.#service, facts.id, facts.name)
+  }
+
+  async *list(_call?: CallOptions): AsyncIterable<Network> {
+    for (const facts of (await this.#service()).list()) yield new Network(this.#service, facts.id, facts.name)
+  }
+}
+
+/** A handle on a network. */
+export class Network {
+  readonly id: string
+  readonly name: string
+  readonly #service: () => Promise<NetworkService>
+
+  /** @internal */
+  constructor(service: () => Promise<NetworkService>, id: string, name: string) {
+    this.#service = service
+    this.id = id
+    this.name = name
+  }
+
+  /** @throws `network.not_found` */
+  async inspect(_call?: CallOptions): Promise<NetworkInspect> {
+    return (await this.#service()).inspect(this.id)
+  }
+}

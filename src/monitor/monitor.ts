@@ -1,0 +1,104 @@
+import { join } from 'node:path'
+import { serveStreams } from '../container/attach-container.ts'
+import type { ContainerCore } from '../container/container-core.ts'
+import type { AnyDriverDefinition } from '../driver-kit/definition.ts'
+import type { ContainerId } from '../driver-kit/ids.ts'
+import { coreParts } from '../engine/core-parts.ts'
+import { coreTokens } from '../engine/core-tokens.ts'
+import { parseEngineOptions } from '../engine/engine-options.ts'
+import { type MonitorArguments, monitorCommand } from '../engine/monitor-command.ts'
+import { monitorSocket } from '../engine/monitor-control.ts'
+import { wire } from '../engine/wiring.ts'
+import { type HolderServer, serveHolder } from '../holder/holder-server.ts'
+import { tryLock } from '../host/file-lock.ts'
+import { KeyedLock } from '../lifetime/keyed-lock.ts'
+import { Scope } from '../lifetime/scope.ts'
+import { RootPaths } from '../state/paths.ts'
+import { startWatcher } from './watcher.ts'
+
+/** How long a monitor without anything to hold waits for the next request. */
+const idleMs = 1000
+
+/**
+ * Holds every detached container of a root until the last one has ended. Returns false when another monitor has the
+ * root already.
+ */
+export async function runMonitor(args: MonitorArguments, attempt: number): Promise<boolean> {
+  const paths = new RootPaths(args.root)
+  const lock = tryLock(join(paths.run, 'monitor.lock'))
+  if (!lock) return false
+  const scope = new Scope()
+  scope.defer(() => lock[Symbol.dispose]())
+  try {
+    const watcher = await startWatcher(monitorCommand(args), attempt)
+    const core = await openCore(args, scope)
+    const idle = Promise.withResolvers<void>()
+    const server = scope.own(await serve(paths, core, () => scheduleIdleCheck()))
+    await adoptAll(core)
+    const scheduleIdleCheck = idleCheck(core, server, idle.resolve)
+    scheduleIdleCheck()
+    await idle.promise
+    watcher[Symbol.dispose]()
+    return true
+  } finally {
+    await scope[Symbol.asyncDispose]()
+  }
+}
+
+async function openCore(args: MonitorArguments, scope: Scope): Promise<ContainerCore> {
+  const drivers = (await Promise.all(args.driverModules.map(loadDefinitions))).flat()
+  const options = parseEngineOptions({
+    root: args.root,
+    ...(args.runtime === null ? {} : { runtime: args.runtime }),
+    ...(drivers.length > 0 ? { drivers } : {}),
+    diagnostics: ({ level, source, message, error }) => {
+      if (level !== 'debug') console.error(`${new Date().toISOString()} ${level} ${source}: ${message}`, error ?? '')
+    },
+  })
+  const parts = wire(coreParts(options, 'monitor', scope))
+  parts.get(coreTokens.owner)
+  return parts.get(coreTokens.containers)
+}
+
+/** Every driver definition that a module exports. */
+async function loadDefinitions(url: string): Promise<AnyDriverDefinition[]> {
+  const module = (await import(url)) as Record<string, unknown>
+  return Object.values(module).filter(
+    (value): value is AnyDriverDefinition =>
+      typeof value === 'object' && value !== null && 'kit' in value && 'open' in value && 'probe' in value,
+  )
+}
+
+function serve(paths: RootPaths, core: ContainerCore, onIdle: () => void): Promise<HolderServer> {
+  const starting = new KeyedLock<string>()
+  return serveHolder(
+    monitorSocket(paths),
+    {
+      start: (id) => starting.run(id, () => core.start(id as ContainerId, undefined)),
+      attach: async (id, stdin) => serveStreams(core.holder, core.require(id), stdin),
+    },
+    onIdle,
+  )
+}
+
+/** Takes over what a monitor that was killed had held, and what started without an end being seen. */
+async function adoptAll(core: ContainerCore): Promise<void> {
+  for (const record of core.list({ lifetime: 'detached', status: ['starting', 'running', 'paused'] }))
+    if (!core.holder.get(record.id)) await core.adopt(record)
+}
+
+/** Resolves when nothing is held and nobody asks any more; looks again after every end and every request. */
+function idleCheck(core: ContainerCore, server: HolderServer, leave: () => void): () => void {
+  let timer: NodeJS.Timeout | null = null
+  const check = () => {
+    timer = null
+    const held = core.holder.all()
+    if (held.length > 0) void Promise.race(held.map(({ finished }) => finished)).then(schedule)
+    else if (server.connections === 0)
+      void core.holder.settle().then(() => (core.holder.size === 0 ? leave() : schedule()))
+  }
+  const schedule = () => {
+    timer ??= setTimeout(check, idleMs)
+  }
+  return schedule
+}
