@@ -1,10 +1,13 @@
 import type { CommandOptions, CommandResult } from './command.ts'
+import { type FileLock, tryLock } from './file-lock.ts'
 import type { Firewall } from './firewall.ts'
 import type { KernelFeatures } from './kernel.ts'
 import { readKernelFeatures } from './kernel-features.ts'
 import type { Launcher } from './launcher.ts'
 import { createLauncher } from './launcher-client.ts'
 import type { Links } from './links.ts'
+import { createLinks } from './links-rtnetlink.ts'
+import { memo } from './memo.ts'
 import { readMountTable } from './mount-info.ts'
 import type { MountTable } from './mount-table.ts'
 import { runCommand } from './run-command.ts'
@@ -20,6 +23,8 @@ export interface Host extends AsyncDisposable {
   readonly xattrs: Xattrs
   mountTable(): MountTable
   features(): KernelFeatures
+  /** An exclusive lock, or `null` when anybody else holds it. */
+  tryLock(path: string): FileLock | null
 }
 
 export interface HostOptions {
@@ -35,11 +40,12 @@ export interface HostOptions {
 /** The real machine. Cheap: threads, sockets and libraries are started by the first call that needs them. */
 export function createHost(options: HostOptions): Host {
   const launcher = createLauncher(options)
+  const links = memo(createLinks)
   return {
     run: runCommand,
     launcher,
-    get links(): Links {
-      throw new Error('being written')
+    get links() {
+      return links()
     },
     get firewall(): Firewall {
       throw new Error('being written')
@@ -47,6 +53,7 @@ export function createHost(options: HostOptions): Host {
     xattrs: createXattrs(),
     mountTable: () => readMountTable(),
     features: readKernelFeatures,
+    tryLock: (path) => tryLock(path),
     [Symbol.asyncDispose]: () => launcher[Symbol.asyncDispose](),
   }
 }
