@@ -39,5 +39,5 @@ const aborted = await failure(() =>
 assert.equal(aborted.name, 'AbortError')
 
 const left: string[] = []
-for await (const container of engine.containers.list({ all: true })) left.push(container.id)
+for await (const container of engine.containers.list()) left.push(container.id)
 console.log(`containers left behind: ${left.length}`)

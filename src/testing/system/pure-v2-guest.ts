@@ -53,7 +53,7 @@ const inside = await limited.exec(['sh', '-c', 'echo inside; exit 3'])
 const exec = { exitCode: inside.exitCode, stdout: inside.stdout }
 
 // The frozen container cannot be asked, so its own view of the file is read through its root.
-const { pid } = (await limited.inspect()).state
+const { pid } = await limited.inspect()
 const count = () => readFileSync(`/proc/${pid}/root/tmp/count`, 'utf8').trim()
 await limited.pause()
 const frozen = count()

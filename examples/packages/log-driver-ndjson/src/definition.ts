@@ -9,6 +9,8 @@ export const ndjson: DriverDefinition<'log', object> = {
   type: 'log',
   name: 'ndjson',
   kit: '^1.0.0',
+  // Lets the monitor load this driver for detached containers.
+  module: import.meta.url,
   parseOptions: (input) => parseOptionObject('the log driver ndjson', input, {}),
   probe: async () => ({ usable: true, facts: {} }),
   open: async (context) => new NdjsonDriver(context.diagnostics),

@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+import { doctor } from './cli/doctor.ts'
+import { gc } from './cli/gc.ts'
+import { reset } from './cli/reset.ts'
+import { run } from './cli/run.ts'
+import { type Command, UsageError } from './cli/usage-error.ts'
+import { isEngineError } from './errors/engine-error.ts'
+
+const usage = `usage: tscontainer COMMAND [options]
+
+  doctor [--json]                  what this machine has and lacks, with the package that brings it
+  run [options] IMAGE [ARG...]     run a container in the foreground; its exit code is ours
+      --load FILE                  load this image tarball first
+      -d, --detach                 leave it running and print its id
+      -i, --interactive            pass standard input on
+      --name NAME  --hostname NAME  -e, --env NAME[=VALUE]  -v, --volume SOURCE:TARGET[:ro]
+      -u, --user USER[:GROUP]  -w, --workdir DIR  --entrypoint PROGRAM  --network bridge|host|none
+      -m, --memory SIZE  --cpus N  --pids-limit N  --read-only
+  gc                               remove what dead processes left and what nothing needs any more
+  reset --yes                      remove everything of a root
+All but doctor take --root DIR, default /var/lib/tscontainer.
+`
+
+/** The socket server is planned; its name is taken. */
+const serve: Command = async () => {
+  process.stderr.write('tscontainer: serve is not supported in this version\n')
+  return 1
+}
+
+const commands: Readonly<Record<string, Command>> = { doctor, run, gc, reset, serve }
+
+async function main(): Promise<number> {
+  const [name, ...args] = process.argv.slice(2)
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+    process.stdout.write(usage)
+    return name === undefined ? 2 : 0
+  }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  try {
+    if (!command) throw new UsageError(`there is no command ${name}`)
+    return await command(args, process)
+  } catch (error) {
+    if (error instanceof UsageError) {
+      process.stderr.write(`tscontainer: ${error.message}\n\n${usage}`)
+      return 2
+    }
+    if (!isEngineError(error)) throw error
+    process.stderr.write(`tscontainer: ${error.message} [${error.code}]\n`)
+    // 125, 126 and 127 as in Docker, where the container itself could not be started.
+    const { exitCode } = error.details
+    return typeof exitCode === 'number' ? exitCode : name === 'run' ? 125 : 1
+  }
+}
+
+process.exitCode = await main()
