@@ -1,3 +1,4 @@
+import { type Cgroups, cgroups } from './cgroup/cgroups.ts'
 import type { CommandOptions, CommandResult } from './command.ts'
 import { type FileLock, tryLock } from './file-lock.ts'
 import type { Firewall } from './firewall.ts'
@@ -10,6 +11,8 @@ import { createLinks } from './links-rtnetlink.ts'
 import { memo } from './memo.ts'
 import { readMountTable } from './mount-info.ts'
 import type { MountTable } from './mount-table.ts'
+import { makeFifo } from './pipe.ts'
+import { type ProcessControl, processControl } from './process-control.ts'
 import { runCommand } from './run-command.ts'
 import type { Xattrs } from './xattr.ts'
 import { createXattrs } from './xattrs.ts'
@@ -21,10 +24,16 @@ export interface Host extends AsyncDisposable {
   readonly links: Links
   readonly firewall: Firewall
   readonly xattrs: Xattrs
+  readonly cgroups: Cgroups
+  readonly processes: ProcessControl
+  /** Makes a named pipe, mode 0600. */
+  makeFifo(path: string): void
   mountTable(): MountTable
   features(): KernelFeatures
   /** An exclusive lock, or `null` when anybody else holds it. */
   tryLock(path: string): FileLock | null
+  /** Starts the launcher's thread ahead of its first call; for engines that expect to run containers. */
+  prepare(): void
 }
 
 export interface HostOptions {
@@ -51,9 +60,13 @@ export function createHost(options: HostOptions): Host {
       throw new Error('being written')
     },
     xattrs: createXattrs(),
+    cgroups,
+    processes: processControl,
+    makeFifo,
     mountTable: () => readMountTable(),
     features: readKernelFeatures,
     tryLock: (path) => tryLock(path),
+    prepare: () => launcher.prepare(),
     [Symbol.asyncDispose]: () => launcher[Symbol.asyncDispose](),
   }
 }

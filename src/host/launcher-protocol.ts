@@ -8,6 +8,8 @@ export type LauncherCall =
   | { readonly id: number; readonly verb: 'mount'; readonly root: RootMount }
   | { readonly id: number; readonly verb: 'unmount'; readonly lease: number }
   | { readonly id: number; readonly verb: 'netns'; readonly plan: NetnsPlan }
+  /** Sets the thread up, for a quick first call. */
+  | { readonly id: number; readonly verb: 'prepare' }
   | { readonly id: number; readonly verb: 'close' }
   /** SIGKILL to a program by the id of its launch; has no reply. */
   | { readonly id: number; readonly verb: 'kill' }

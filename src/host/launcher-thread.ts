@@ -108,6 +108,9 @@ function answer(call: LauncherCall): LauncherResult | Promise<LauncherResult> {
       return unmountLease(call.lease)
     case 'netns':
       return createNetns(call.plan)
+    case 'prepare':
+      namespaces()
+      return null
     default:
       return null
   }
