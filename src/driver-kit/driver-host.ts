@@ -1,3 +1,4 @@
+import type { Cgroups } from '../host/cgroup/cgroups.ts'
 import type { CommandOptions, CommandResult } from '../host/command.ts'
 import type { FileLock } from '../host/file-lock.ts'
 import type { Firewall } from '../host/firewall.ts'
@@ -5,6 +6,7 @@ import type { KernelFeatures } from '../host/kernel.ts'
 import type { Launcher } from '../host/launcher.ts'
 import type { Links } from '../host/links.ts'
 import type { MountTable } from '../host/mount-table.ts'
+import type { ProcessControl } from '../host/process-control.ts'
 import type { Xattrs } from '../host/xattr.ts'
 
 /** The version of this contract; drivers declare the range they were written for. */
@@ -21,6 +23,10 @@ export interface DriverHost {
   readonly links: Links
   readonly firewall: Firewall
   readonly xattrs: Xattrs
+  readonly cgroups: Cgroups
+  readonly processes: ProcessControl
+  /** Makes a named pipe, mode 0600. */
+  makeFifo(path: string): void
   /** The mounts of the host as this process sees them, read anew. */
   mountTable(): MountTable
   /** What the kernel can do; probed once. */

@@ -4,13 +4,15 @@
  * @module
  */
 
-export { callErrors } from '../errors/call-errors.ts'
+export { abortError, callErrors } from '../errors/call-errors.ts'
 export { EngineError, type EngineErrorInit, type ErrorSubject, isEngineError } from '../errors/engine-error.ts'
 export { defineErrors, type ErrorDefinition, type ErrorFamily } from '../errors/family.ts'
 export { errnoOf, fromNodeError } from '../errors/host-errors.ts'
 export type { ErrorKind } from '../errors/kinds.ts'
 export { runtimeErrors } from '../errors/runtime-errors.ts'
 export { storageErrors } from '../errors/storage-errors.ts'
+export type { Cgroups } from '../host/cgroup/cgroups.ts'
+export type { OomWatch } from '../host/cgroup/oom-watch.ts'
 export type { FileLock } from '../host/file-lock.ts'
 export type {
   LaunchedProcess,
@@ -23,6 +25,8 @@ export type {
 } from '../host/launcher.ts'
 export type { MountSpec } from '../host/mount-spec.ts'
 export type { NetnsPlan, VethPlan } from '../host/netns-plan.ts'
+export type { ProcessControl } from '../host/process-control.ts'
+export type { ProcessIdentity } from '../host/process-identity.ts'
 export { type CallOptions, raceAbort, throwIfAborted } from '../lifetime/call-options.ts'
 export { KeyedLock } from '../lifetime/keyed-lock.ts'
 export { Scope, withRollback } from '../lifetime/scope.ts'

@@ -54,3 +54,10 @@ export function tryFlock(fd: number, mode: 'exclusive' | 'shared'): boolean {
   check(result, 'flock')
   return true
 }
+
+const eventfdCall = bind<[number, number]>('eventfd', 'int', ['uint', 'int'])
+
+/** eventfd(2): a counter that starts at 0, non-blocking, close-on-exec. */
+export function eventfd(): number {
+  return check(eventfdCall(0, O_CLOEXEC | constants.O_NONBLOCK), 'eventfd')
+}
