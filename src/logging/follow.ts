@@ -1,4 +1,9 @@
-import type { LogQuery } from '../driver-kit/log-driver.ts'
+import type { LogEntry, LogQuery } from '../driver-kit/log-driver.ts'
+import { loggingErrors } from '../errors/logging-errors.ts'
+import { type BatchSource, iterateBatches } from './batch-iterator.ts'
+import { checkQuery, EntryFilter, nanoseconds } from './entry-filter.ts'
+import type { LiveLog } from './live-log.ts'
+import { PartialJoiner } from './partial-joiner.ts'
 
 /** What to read, and whether to go on with what comes. */
 export interface FollowQuery extends LogQuery {
@@ -9,4 +14,195 @@ export interface FollowQuery extends LogQuery {
    * has the time and sequence of its last piece. Default true; false gives the entries as stored.
    */
   readonly rejoin?: boolean | undefined
+}
+
+/** Entries taken from the stored log at a time. */
+const storedBatch = 512
+
+/** Reads ahead from an iterator, so that entries go on in batches. */
+export class StoredBatches implements BatchSource {
+  readonly #iterator: AsyncIterator<LogEntry>
+
+  constructor(entries: AsyncIterable<LogEntry>) {
+    this.#iterator = entries[Symbol.asyncIterator]()
+  }
+
+  async next(): Promise<readonly LogEntry[] | null> {
+    const batch: LogEntry[] = []
+    while (batch.length < storedBatch) {
+      const { done, value } = await this.#iterator.next()
+      if (done) return batch.length > 0 ? batch : null
+      batch.push(value)
+    }
+    return batch
+  }
+
+  async close(): Promise<void> {
+    await this.#iterator.return?.()
+  }
+}
+
+/**
+ * A follower: a place in the log that moves on. It takes entries from the recent ones where these still have them and
+ * from the stored log where not, so it has no queue of its own, and one that is slow holds up nobody.
+ */
+export class LogFollower implements BatchSource {
+  readonly #live: LiveLog
+  readonly #query: FollowQuery
+  readonly #filter: EntryFilter
+  readonly #joiner: PartialJoiner | null
+  #leave: (() => void) | null = null
+  #stored: StoredBatches | null = null
+  /** What was stored when reading the stored log began. */
+  #horizon = 0
+  /** Everything up to this sequence number has been handled. */
+  #cursor: number
+  /** Without `follow`: where to end. */
+  #end = 0
+  #cancelWait: (() => void) | null = null
+  #state: 'new' | 'reading' | 'flushed' | 'closed' = 'new'
+
+  constructor(live: LiveLog, query: FollowQuery) {
+    checkQuery(query)
+    this.#live = live
+    this.#query = query
+    this.#filter = new EntryFilter(query)
+    this.#joiner = query.rejoin === false ? null : new PartialJoiner()
+    this.#cursor = Number(query.after ?? 0n)
+  }
+
+  /** The sequence number up to which entries have been handled. */
+  get cursor(): number {
+    return this.#cursor
+  }
+
+  async next(): Promise<readonly LogEntry[] | null> {
+    if (this.#state === 'new') await this.#begin()
+    while (this.#state === 'reading') {
+      const batch = this.#stored ? await this.#takeStored(this.#stored) : this.#takeRecent()
+      if (batch) return this.#deliver(batch)
+      if (this.#stored || this.#state !== 'reading') continue
+      if (this.#filter.pastEnd || this.#atEnd()) return this.#flush()
+      if (this.#live.recent.last > this.#cursor) this.#fallBack()
+      else if (!(await this.#waitForMore())) return this.#flush()
+    }
+    this.#release()
+    return null
+  }
+
+  async #begin(): Promise<void> {
+    const { recent, reader } = this.#live
+    this.#state = 'reading'
+    this.#leave = this.#live.addFollower()
+    this.#end = recent.last
+    if (this.#query.tail === 0) {
+      this.#cursor = Math.max(this.#cursor, this.#end)
+      return
+    }
+    if (!reader)
+      throw loggingErrors.error('not_readable', {
+        message:
+          'This log cannot be read back: its driver only sends it away. Follow with `tail: 0` to get what comes from now on.',
+      })
+    // The last n lines can only be counted among what is stored.
+    while (this.#query.tail !== undefined && recent.stored < this.#end && this.#isReading()) await this.#wait()
+    if (this.#isReading()) this.#openStored({ ...this.#query, signal: undefined })
+  }
+
+  #isReading(): boolean {
+    return this.#state === 'reading'
+  }
+
+  #openStored(query: LogQuery): void {
+    this.#horizon = this.#live.recent.stored
+    this.#stored = new StoredBatches(this.#live.reader!.read(query))
+  }
+
+  async #takeStored(stored: StoredBatches): Promise<readonly LogEntry[] | null> {
+    const batch = await stored.next()
+    if (!this.#isReading()) return null
+    if (batch) {
+      this.#cursor = Math.max(this.#cursor, Number(batch.at(-1)!.sequence))
+      return batch
+    }
+    // What the query kept back, up to what was stored when reading began, is handled too.
+    this.#cursor = Math.max(this.#cursor, this.#horizon)
+    this.#stored = null
+    return null
+  }
+
+  #takeRecent(): readonly LogEntry[] | null {
+    const batch = this.#live.recent.from(this.#cursor + 1)
+    if (batch) this.#cursor += batch.length
+    return batch
+  }
+
+  /** The recent entries do not go back as far as this follower is behind. */
+  #fallBack(): void {
+    const { recent, reader } = this.#live
+    const { until, streams } = this.#query
+    if (reader) this.#openStored({ until, streams, after: BigInt(this.#cursor) })
+    else {
+      const next = recent.firstHeld ?? recent.last + 1
+      this.#live.reportGap(next - 1 - this.#cursor)
+      this.#cursor = next - 1
+    }
+  }
+
+  #deliver(batch: readonly LogEntry[]): readonly LogEntry[] {
+    const admitted = this.#filter.push(batch)
+    return this.#joiner ? this.#joiner.push(admitted) : admitted
+  }
+
+  #atEnd(): boolean {
+    const { recent, ended } = this.#live
+    if (this.#cursor < recent.last) return this.#query.follow === false && this.#cursor >= this.#end
+    return ended || this.#query.follow === false
+  }
+
+  /** False when nothing that comes can match any more. */
+  async #waitForMore(): Promise<boolean> {
+    const { until } = this.#query
+    if (until === undefined) {
+      await this.#wait()
+      return true
+    }
+    // The engine's clock may differ from the entries' by a chunk's way through the loop; a little later is no harm.
+    const ms = Number(nanoseconds(until) / 1_000_000n) - Date.now() + 50
+    if (ms <= 0) return false
+    await this.#wait(ms)
+    return true
+  }
+
+  async #wait(ms?: number): Promise<void> {
+    const { promise, cancel } = this.#live.arrivals.wait(ms)
+    this.#cancelWait = cancel
+    await promise
+    this.#cancelWait = null
+  }
+
+  #flush(): readonly LogEntry[] {
+    this.#state = 'flushed'
+    return this.#joiner?.flush() ?? []
+  }
+
+  #release(): void {
+    this.#leave?.()
+    this.#leave = null
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'closed'
+    this.#release()
+    this.#cancelWait?.()
+    const stored = this.#stored
+    this.#stored = null
+    await stored?.close()
+  }
+}
+
+/** The entries of a pump's log that the query lets through. */
+export function followLog(live: LiveLog, query: FollowQuery = {}): AsyncIterable<LogEntry> {
+  checkQuery(query)
+  return iterateBatches(() => new LogFollower(live, query), query.signal)
 }

@@ -1,8 +1,8 @@
 import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
 import type { LogEntry, LogSink, LogStream } from '../driver-kit/log-driver.ts'
-import { callErrors } from '../errors/call-errors.ts'
 import type { AttachedOutput, AttachOptions } from './attach-output.ts'
 import type { FollowQuery } from './follow.ts'
+import { OutputPump } from './output-pump.ts'
 
 export interface LogPumpOptions {
   /** Reading ends of the container's standard output and error; the pump owns and closes them. */
@@ -12,6 +12,8 @@ export interface LogPumpOptions {
   readonly sink: LogSink
   /** Of the first entry: one more than the sink's `lastSequence`. */
   readonly firstSequence: bigint
+  /** No entry gets an earlier time: the sink's `lastTime`, so that a log goes on in order. */
+  readonly notBefore?: bigint | undefined
   /** Nanoseconds since the epoch. Default: the system's clock, which the pump never lets run back. */
   readonly now?: (() => bigint) | undefined
   /** Called with each line, rejoined as in `follow`, from the first one on, before any follower gets it. */
@@ -28,10 +30,10 @@ export interface LogPumpOptions {
 }
 
 export interface LogPumpStats {
-  readonly entries: bigint
+  readonly entries: number
   readonly bytes: { readonly stdout: number; readonly stderr: number }
   /** Entries that the sink refused until the pump had to give up (see diagnostics). */
-  readonly lostEntries: bigint
+  readonly lostEntries: number
 }
 
 /** Moves a running container's output from its pipes into its log, and to everybody who listens. */
@@ -51,5 +53,12 @@ export interface LogPump {
 
 /** Starts reading at once. */
 export function startLogPump(options: LogPumpOptions): LogPump {
-  throw callErrors.error('internal', { message: `startLogPump is being written (${options.stdout})` })
+  return new OutputPump(options)
+}
+
+/** Starts a pump where the sink's stored log ends. */
+export async function resumeLogPump(options: Omit<LogPumpOptions, 'firstSequence' | 'notBefore'>): Promise<LogPump> {
+  const { sink } = options
+  const [sequence, time] = await Promise.all([sink.lastSequence?.() ?? 0n, sink.lastTime?.() ?? 0n])
+  return startLogPump({ ...options, firstSequence: sequence + 1n, notBefore: time })
 }

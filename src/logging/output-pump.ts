@@ -1,0 +1,254 @@
+import type { LogEntry, LogStream } from '../driver-kit/log-driver.ts'
+import { loggingErrors } from '../errors/logging-errors.ts'
+import { type AttachedOutput, AttachedStream, type AttachOptions, attachedOutput } from './attach-output.ts'
+import { ByteSource } from './byte-source.ts'
+import type { ChunkEntry } from './chunk-entry.ts'
+import { type FollowQuery, followLog } from './follow.ts'
+import { LineSplitter, type Numbering } from './line-splitter.ts'
+import { Arrivals, type LiveLog } from './live-log.ts'
+import { LogClock } from './log-clock.ts'
+import type { LogPump, LogPumpOptions, LogPumpStats } from './log-pump.ts'
+import { LogWriter } from './log-writer.ts'
+import { PartialJoiner } from './partial-joiner.ts'
+import { RecentEntries } from './recent-entries.ts'
+
+/** With more than this waiting for the sink, the pump reads no further: the container waits at its full pipe. */
+const highWater = 2 << 20
+const lowWater = 512 << 10
+/** Kept for followers that are a little behind; more for logs that cannot be read back. */
+const keepBytes = 1 << 20
+const keepUnreadableBytes = 8 << 20
+/** A FIFO holds at most 1 MiB; somebody who still writes into it must not keep its holder for ever. */
+const drainBytes = 16 << 20
+
+/** One of the two streams on its way. */
+interface Lane {
+  readonly stream: LogStream
+  readonly source: ByteSource
+  readonly splitter: LineSplitter
+  bytes: number
+  ended: boolean
+}
+
+export class OutputPump implements LogPump, LiveLog {
+  readonly finished: Promise<void>
+  readonly recent: RecentEntries
+  readonly reader: LiveLog['reader']
+  readonly arrivals = new Arrivals()
+  readonly #options: LogPumpOptions
+  readonly #numbering: Numbering
+  readonly #first: number
+  readonly #clock: () => bigint
+  readonly #writer: LogWriter
+  readonly #lanes: Readonly<Record<LogStream, Lane>>
+  readonly #attached = new Set<AttachedStream>()
+  readonly #listener: PartialJoiner | null
+  readonly #done = Promise.withResolvers<void>()
+  #followers = 0
+  #paused = false
+  #ending = false
+  #ended = false
+  #approximate = false
+
+  constructor(options: LogPumpOptions) {
+    this.#options = options
+    this.#first = Number(options.firstSequence)
+    this.#numbering = { next: this.#first }
+    this.recent = new RecentEntries(this.#first - 1)
+    const { sink } = options
+    this.reader = sink.read ? { read: (query) => sink.read!(query) } : null
+    const clock = new LogClock(options.notBefore, options.now)
+    this.#clock = () => clock.now()
+    this.#listener = options.onEntry ? new PartialJoiner() : null
+    this.#writer = new LogWriter({
+      sink,
+      diagnostics: options.diagnostics,
+      subject: options.subject,
+      onStored: (last) => this.#onStored(last),
+    })
+    this.finished = this.#done.promise
+    this.#lanes = { stdout: this.#lane('stdout', options.stdout), stderr: this.#lane('stderr', options.stderr) }
+    if (options.adopted) this.#takeWhatWaits()
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  get stats(): LogPumpStats {
+    return {
+      entries: this.#numbering.next - this.#first,
+      bytes: { stdout: this.#lanes.stdout.bytes, stderr: this.#lanes.stderr.bytes },
+      lostEntries: this.#writer.lost,
+    }
+  }
+
+  follow(query: FollowQuery = {}): AsyncIterable<LogEntry> {
+    return followLog(this, query)
+  }
+
+  attach(options: AttachOptions = {}): AttachedOutput {
+    return attachedOutput((stream) => {
+      const lane = this.#lanes[stream]
+      const attached = new AttachedStream(this, lane, options, () => {
+        this.#attached.delete(attached)
+        this.#balance()
+      })
+      this.#attached.add(attached)
+      return attached
+    }, options)
+  }
+
+  addFollower(): () => void {
+    this.#followers++
+    let here = true
+    return () => {
+      if (here) this.#followers--
+      here = false
+      this.#evict()
+    }
+  }
+
+  reportGap(entries: number): void {
+    this.#report('warning', `A follower was too slow and missed ${entries} log entries: this log cannot be read back.`)
+  }
+
+  drainAndFinish(): Promise<void> {
+    for (const lane of this.#allLanes()) if (!lane.ended) this.#drain(lane)
+    return this.stop()
+  }
+
+  stop(): Promise<void> {
+    for (const lane of this.#allLanes()) {
+      lane.source.close()
+      this.#endLane(lane)
+    }
+    return this.finished
+  }
+
+  #allLanes(): readonly Lane[] {
+    return [this.#lanes.stdout, this.#lanes.stderr]
+  }
+
+  #lane(stream: LogStream, fd: number): Lane {
+    const source = new ByteSource(fd, {
+      onBytes: (bytes) => this.#onBytes(lane, bytes),
+      onEnd: (error) => {
+        if (error) this.#reportReadFailure(stream, error)
+        this.#endLane(lane)
+      },
+    })
+    const splitter = new LineSplitter(stream, this.#options.maxLineBytes ?? 16384, this.#numbering)
+    const lane: Lane = { stream, source, splitter, bytes: 0, ended: false }
+    return lane
+  }
+
+  #takeWhatWaits(): void {
+    this.#approximate = true
+    for (const lane of this.#allLanes()) {
+      this.#drain(lane)
+      lane.source.resume()
+    }
+    this.#approximate = false
+    this.#balance()
+  }
+
+  #drain(lane: Lane): void {
+    try {
+      lane.source.drain(drainBytes)
+    } catch (error) {
+      this.#reportReadFailure(lane.stream, error)
+    }
+  }
+
+  #onBytes(lane: Lane, bytes: Buffer): void {
+    lane.bytes += bytes.length
+    const time = this.#clock()
+    this.#publish(lane.splitter.push(bytes, time, this.#approximate), bytes.length)
+    for (const attached of this.#attached) attached.offer(lane.stream, bytes)
+    if (this.#options.onBytes) this.#guarded(() => this.#options.onBytes!(lane.stream, bytes))
+    this.#balance()
+  }
+
+  #publish(entries: readonly ChunkEntry[], bytes: number): void {
+    if (entries.length === 0) return
+    const last = this.#numbering.next - 1
+    const batch = { entries, first: last - entries.length + 1, last, bytes }
+    this.recent.add(batch)
+    this.#writer.add(batch)
+    if (this.#listener) this.#listen(this.#listener.push(entries))
+    this.arrivals.announce()
+  }
+
+  #listen(entries: readonly LogEntry[]): void {
+    for (const entry of entries) this.#guarded(() => this.#options.onEntry!(entry))
+  }
+
+  #guarded(listener: () => void): void {
+    try {
+      listener()
+    } catch (error) {
+      this.#report('error', 'A listener to the output of a container threw.', error)
+    }
+  }
+
+  #onStored(last: number): void {
+    this.recent.markStored(last)
+    this.#evict()
+    this.#balance()
+    this.arrivals.announce()
+  }
+
+  #evict(): void {
+    const keep = this.reader ? keepBytes : keepUnreadableBytes
+    this.recent.evict(this.#followers > 0 ? keep : 0)
+  }
+
+  /** Reads on, or lets the container wait, by how much waits to be stored or taken. */
+  #balance(): void {
+    const waiting = this.#writer.queuedBytes
+    let paused = this.#paused ? waiting > lowWater : waiting > highWater
+    for (const attached of this.#attached) paused ||= attached.blocks
+    if (paused === this.#paused) return
+    this.#paused = paused
+    for (const lane of this.#allLanes()) {
+      if (lane.ended) continue
+      if (paused) lane.source.pause()
+      else lane.source.resume()
+    }
+  }
+
+  #endLane(lane: Lane): void {
+    if (lane.ended) return
+    lane.ended = true
+    this.#publish(lane.splitter.end(this.#clock()), lane.splitter.pendingBytes)
+    this.arrivals.announce()
+    if (this.#allLanes().every(({ ended }) => ended)) void this.#finish()
+  }
+
+  async #finish(): Promise<void> {
+    if (this.#ending) return
+    this.#ending = true
+    if (this.#listener) this.#listen(this.#listener.flush())
+    await this.#writer.finish()
+    this.#ended = true
+    this.arrivals.announce()
+    this.#done.resolve()
+  }
+
+  #reportReadFailure(stream: LogStream, cause: unknown): void {
+    const message = `Reading ${stream} of a container failed; what it writes from now on is lost.`
+    this.#report('error', message, loggingErrors.error('read_failed', { message, cause }))
+  }
+
+  #report(level: 'warning' | 'error', message: string, error?: unknown): void {
+    const { diagnostics, subject } = this.#options
+    diagnostics({
+      level,
+      source: 'logging',
+      message,
+      ...(error === undefined ? {} : { error }),
+      ...(subject === undefined ? {} : { subject }),
+    })
+  }
+}
