@@ -29,7 +29,7 @@ assert.match(unknownKey.message, /comand/)
 const noProgram = await failure(() =>
   engine.containers.run({ image: 'busybox:local', command: ['/no/such/program'], networks: 'none' }),
 )
-assert.equal(noProgram.details['exitCode'], 127)
+assert.equal(noProgram.code, 'runtime.command_not_found')
 
 const stopped = new AbortController()
 stopped.abort(new Error('changed my mind'))

@@ -21,6 +21,12 @@ const usage = `usage: tscontainer COMMAND [options]
 All but doctor take --root DIR, default /var/lib/tscontainer.
 `
 
+/** Exit codes of `run` when the program did not start, as in Docker; 125 for every other failure of ours. */
+const startFailures: Readonly<Record<string, number>> = {
+  'runtime.command_not_executable': 126,
+  'runtime.command_not_found': 127,
+}
+
 /** The socket server is planned; its name is taken. */
 const serve: Command = async () => {
   process.stderr.write('tscontainer: serve is not supported in this version\n')
@@ -46,9 +52,7 @@ async function main(): Promise<number> {
     }
     if (!isEngineError(error)) throw error
     process.stderr.write(`tscontainer: ${error.message} [${error.code}]\n`)
-    // 125, 126 and 127 as in Docker, where the container itself could not be started.
-    const { exitCode } = error.details
-    return typeof exitCode === 'number' ? exitCode : name === 'run' ? 125 : 1
+    return name === 'run' ? (startFailures[error.code] ?? 125) : 1
   }
 }
 

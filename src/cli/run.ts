@@ -39,6 +39,9 @@ function parseEnvironment(entries: readonly string[]): Record<string, string> {
   )
 }
 
+const networksOf = (name: string): NonNullable<ContainerSpec['networks']> =>
+  name === 'none' || name === 'host' ? name : [name]
+
 function specOf(values: Values, image: string, command: readonly string[]): ContainerSpec {
   const resources = {
     ...(values.memory !== undefined && { memory: values.memory }),
@@ -55,7 +58,7 @@ function specOf(values: Values, image: string, command: readonly string[]): Cont
     ...(values.workdir !== undefined && { workdir: values.workdir }),
     ...(values.hostname !== undefined && { hostname: values.hostname }),
     ...(values.entrypoint !== undefined && { entrypoint: values.entrypoint === '' ? null : [values.entrypoint] }),
-    ...(values.network !== undefined && { networks: [values.network] }),
+    ...(values.network !== undefined && { networks: networksOf(values.network) }),
     ...(values['read-only'] && { readOnly: true }),
     ...(values.interactive && { stdin: true }),
     ...(values.detach && { lifetime: 'detached' }),
