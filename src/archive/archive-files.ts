@@ -23,6 +23,8 @@ export interface ArchiveFile {
 
 /** The files of an archive of whatever form, by name. */
 export interface ArchiveFiles {
+  /** True when the end of the archive may be missing. */
+  readonly mayBeCut: boolean
   /** Links are followed inside the archive only. Null when there is no such file. */
   find(name: string): Promise<ArchiveFile | null>
 }

@@ -10,6 +10,7 @@ import { cleanPath } from './archive-path.ts'
  */
 export class LayoutDirectory implements ArchiveFiles {
   readonly #root: string
+  readonly mayBeCut = false
 
   /** `root` without symbolic links. */
   constructor(root: string) {

@@ -71,7 +71,9 @@ async function catalogOf(
   options: OpenArchiveOptions,
 ): Promise<TarCatalog> {
   const catalog = new TarCatalog()
-  for await (const entry of tarEntries(new TarFileInput(handle, size, options), options.limits))
+  for await (const entry of tarEntries(new TarFileInput(handle, size, options), options.limits, () => {
+    catalog.mayBeCut = false
+  }))
     await catalog.add(entry, async () => ({ kind: 'range', path, offset: entry.offset }))
   return catalog
 }

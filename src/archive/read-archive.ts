@@ -96,6 +96,11 @@ function namesByConfig(entries: readonly DockerManifestEntry[]): Map<Digest, rea
 
 async function notAnArchive(source: ArchiveSource, files: ArchiveFiles) {
   const what = typeof source === 'string' ? source : 'The stream'
+  if (files.mayBeCut)
+    return archiveErrors.error('truncated', {
+      message: `${what} ends before anything says which images it holds. Make or copy the archive again.`,
+      subject: { type: 'archive', id: what },
+    })
   const isOld = (await files.find('repositories')) !== null
   const hasRoot = (await files.find('bin/sh')) ?? (await files.find('etc/passwd')) ?? (await files.find('bin/busybox'))
   const why = isOld

@@ -32,7 +32,9 @@ export async function spoolTar(
   let inMemory = 0
   let finished = false
   try {
-    for await (const entry of tarEntries(plain, limits)) {
+    for await (const entry of tarEntries(plain, limits, () => {
+      catalog.mayBeCut = false
+    })) {
       total += entry.size
       checkLimit(limits, 'totalBytes', total, 'The size of the archive')
       await catalog.add(entry, async (name): Promise<FileContent> => {

@@ -10,6 +10,8 @@ const maxLinks = 10
 /** What a tar holds, gathered entry by entry. Links are resolved when they are asked for: their targets may come later. */
 export class TarCatalog implements ArchiveFiles {
   readonly #items = new Map<string, Item>()
+  /** The tar lacks its end mark: a missing file may have been cut off. */
+  mayBeCut = true
 
   /**
    * Takes an entry in; for files `place` says where the bytes are.

@@ -21,9 +21,15 @@ const maxMetadata = 1 << 20
  * The entries of a tar. The body of an entry may be read from the input before the loop goes on; what is left of it is
  * skipped.
  *
+ * `onEndMark` is called when the tar ends as it should; some writers leave the mark out, so a missing one is no error.
+ *
  * @throws `archive.corrupt`, `archive.truncated`, `archive.limit`
  */
-export async function* tarEntries(input: TarInput, limits: ArchiveLimits): AsyncGenerator<TarEntry> {
+export async function* tarEntries(
+  input: TarInput,
+  limits: ArchiveLimits,
+  onEndMark: () => void,
+): AsyncGenerator<TarEntry> {
   let path: string | null = null
   let link: string | null = null
   let size: number | null = null
@@ -34,7 +40,7 @@ export async function* tarEntries(input: TarInput, limits: ArchiveLimits): Async
     if (block.length === 0) return
     if (block.length < tarBlock) throw truncated(at)
     const header = at === 0 ? readFirstHeader(block) : readTarHeader(block, at)
-    if (!header) return
+    if (!header) return onEndMark()
     const { type } = header
     checkLimit(limits, 'entries', ++count, 'The number of entries in the archive')
     if (type === 'pax' || type === 'pax-global' || type === 'long-path' || type === 'long-link') {
