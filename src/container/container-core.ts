@@ -15,6 +15,7 @@ import { type ExecProcess, type SpawnOptions, spawnInContainer } from './exec-co
 import { type ContainerInspect, inspectContainer } from './inspect-container.ts'
 import { type ContainerFilter, containerPredicate } from './list-filter.ts'
 import { LocalHolder } from './local-holder.ts'
+import { setPaused } from './pause-container.ts'
 import { removeContainer } from './remove-container.ts'
 import { RootFacts } from './root-facts.ts'
 import type { ContainerServices } from './services.ts'
@@ -74,6 +75,10 @@ export class ContainerCore implements AsyncDisposable {
 
   kill(id: ContainerId, signal: number, call?: CallOptions): Promise<void> {
     return killContainer(this.services, this.holder, this.#present(id), signal, call)
+  }
+
+  setPaused(id: ContainerId, paused: boolean, call?: CallOptions): Promise<void> {
+    return setPaused(this.services, this.holder, this.#present(id), paused, call)
   }
 
   wait(record: ContainerRecord, until: WaitCondition, call?: CallOptions): Promise<ExitStatus> {

@@ -88,6 +88,16 @@ export class Container implements AsyncDisposable {
     return this.#core.kill(this.id, parseSignal(signal), call)
   }
 
+  /** Freezes all its processes. A paused one stays so. @throws `container.not_running` */
+  pause(call?: CallOptions): Promise<void> {
+    return this.#core.setPaused(this.id, true, call)
+  }
+
+  /** Lets them go on. @throws `container.not_running` */
+  unpause(call?: CallOptions): Promise<void> {
+    return this.#core.setPaused(this.id, false, call)
+  }
+
   /** Waits for a condition, whichever process holds the container. Default `not-running`. */
   async wait(options: { readonly until?: WaitCondition } = {}, call?: CallOptions): Promise<ExitStatus> {
     const { until } = parseOptionObject('wait', options, {
