@@ -12,7 +12,7 @@ export interface BridgeRules {
 export interface FirewallReport {
   /** False when everything was in place. */
   readonly changed: boolean
-  /** Chains of the host that drop what is forwarded, and that could not be given an accept for the bridge. */
+  /** Chains of the host that drop what is forwarded and could not be given an accept for the bridge, with the reason. */
   readonly obstacles: readonly string[]
 }
 

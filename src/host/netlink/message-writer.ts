@@ -57,22 +57,26 @@ export class MessageWriter {
   }
 
   u8(value: number): this {
-    this.#bytes.writeUInt8(value, this.#take(1))
+    const at = this.#take(1)
+    this.#bytes.writeUInt8(value, at)
     return this
   }
 
   u16(value: number): this {
-    this.#bytes.writeUInt16LE(value, this.#take(2))
+    const at = this.#take(2)
+    this.#bytes.writeUInt16LE(value, at)
     return this
   }
 
   u32(value: number): this {
-    this.#bytes.writeUInt32LE(value >>> 0, this.#take(4))
+    const at = this.#take(4)
+    this.#bytes.writeUInt32LE(value >>> 0, at)
     return this
   }
 
   bytes(value: Uint8Array): this {
-    this.#bytes.set(value, this.#take(value.length))
+    const at = this.#take(value.length)
+    this.#bytes.set(value, at)
     return this
   }
 
@@ -93,13 +97,15 @@ export class MessageWriter {
 
   attributeBe32(type: number, value: number): this {
     this.u16(8).u16(type)
-    this.#bytes.writeInt32BE(value | 0, this.#take(4))
+    const at = this.#take(4)
+    this.#bytes.writeInt32BE(value | 0, at)
     return this
   }
 
   attributeBe64(type: number, value: bigint): this {
     this.u16(12).u16(type)
-    this.#bytes.writeBigUInt64BE(value, this.#take(8))
+    const at = this.#take(8)
+    this.#bytes.writeBigUInt64BE(value, at)
     return this
   }
 
@@ -134,6 +140,7 @@ export class MessageWriter {
     return this
   }
 
+  // May replace the buffer: called before it is looked at.
   #take(size: number): number {
     const at = this.#length
     this.#length += size
