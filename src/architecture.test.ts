@@ -11,7 +11,7 @@ const ranks: Readonly<Record<string, number>> = {
   lifetime: 1,
   progress: 2,
   oci: 1,
-  reference: 1,
+  reference: 2,
   host: 2,
   state: 3,
   'driver-kit': 4,
