@@ -52,8 +52,4 @@ export const storageErrors = defineErrors('storage', {
     kind: 'failed_precondition',
     help: 'The root holds data of several storage drivers. Name the one to use in the option `storage.driver`.',
   },
-  kit_mismatch: {
-    kind: 'unsupported',
-    help: 'The storage driver was written for another version of the driver kit. Install a version that fits.',
-  },
 })

@@ -1,16 +1,4 @@
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   type CallOptions,
@@ -35,7 +23,8 @@ import {
 import { bindMount, kernelMaxDepth, type OverlaySupport, overlayMount } from './mount-options.ts'
 import type { Overlay2Options } from './options.ts'
 import { isNearlyFull } from './probe.ts'
-import { backingFilesystem, tryOverlay } from './trial.ts'
+import { findSupport } from './support.ts'
+import { backingFilesystem } from './trial.ts'
 
 /** Version of the format below the driver's directory: a `TreeStore`, each tree with diff/ and work/. */
 const formatVersion = 1
@@ -254,32 +243,3 @@ const noQuota = (draft: DraftId) =>
     message: `Storage driver overlay2 cannot limit the size of ${draft}: its file system has no project quotas. Leave the limit out.`,
     subject: { type: 'draft', id: draft },
   })
-
-/** Trying costs some milliseconds and starts the launcher, so what was found is remembered until the next boot. */
-async function findSupport(
-  context: DriverContext,
-  options: Overlay2Options,
-  call?: CallOptions,
-): Promise<OverlaySupport> {
-  const { bootId, release, capabilities } = context.host.features()
-  const key = JSON.stringify([bootId, release, capabilities, statSync(context.directory).dev, options])
-  const file = join(context.runDirectory, 'overlay-support.json')
-  if (existsSync(file)) {
-    try {
-      const known = JSON.parse(readFileSync(file, 'utf8')) as { key: string; support: OverlaySupport }
-      if (known.key === key) return known.support
-    } catch {
-      // Torn or foreign: tried anew below.
-    }
-  }
-  const trial = await tryOverlay(context, options, call)
-  if (!trial.works)
-    throw storageErrors.error('unusable_driver', {
-      message: `Overlay cannot be mounted below ${context.directory}: ${trial.reason}. Use driver vfs, or another file system.`,
-      subject: { type: 'storage', id: 'overlay2' },
-      cause: trial.error,
-    })
-  writeFileSync(`${file}.${process.pid}`, JSON.stringify({ key, support: trial.support }))
-  renameSync(`${file}.${process.pid}`, file)
-  return trial.support
-}

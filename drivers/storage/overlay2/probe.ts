@@ -2,7 +2,8 @@ import { statfsSync } from 'node:fs'
 import type { CallOptions, DriverContext, MissingRequirement, Probe } from 'tscontainer/driver-kit'
 import { errnoOf } from 'tscontainer/driver-kit'
 import type { Overlay2Options } from './options.ts'
-import { backingFilesystem, isRefusedBacking, tryOverlay } from './trial.ts'
+import { knownSupport } from './support.ts'
+import { backingFilesystem, isRefusedBacking, type Trial, tryOverlay } from './trial.ts'
 
 /** Looks at the backing file system and tries a mount in the launcher's namespace; leaves nothing. */
 export async function probe(context: DriverContext, options: Overlay2Options, call?: CallOptions): Promise<Probe> {
@@ -20,7 +21,8 @@ export async function probe(context: DriverContext, options: Overlay2Options, ca
         },
       ],
     }
-  const trial = await tryOverlay(context, options, call)
+  const known = knownSupport(context, options)
+  const trial: Trial = known ? { works: true, support: known } : await tryOverlay(context, options, call)
   if (!trial.works) return { usable: false, missing: [explain(trial.error, trial.reason, backing)] }
   const { support } = trial
   return {

@@ -1,6 +1,6 @@
 /**
- * Intent and reached state of every tree a storage driver holds for us. A 'making' row whose owner is dead marks a half
- * made tree.
+ * Every tree that a storage driver holds for us. A snapshot's row is written when it is committed. A draft's row is
+ * written before the tree is made and deleted after it is gone, so that a tree without a row is nobody's.
  */
 export const snapshotsSchema = `
 CREATE TABLE snapshots (
@@ -10,13 +10,13 @@ CREATE TABLE snapshots (
   created_at INTEGER NOT NULL,
   PRIMARY KEY (driver, id)
 ) STRICT;
+CREATE INDEX snapshots_parent ON snapshots(driver, parent);
 CREATE TABLE drafts (
   driver TEXT NOT NULL,
   id TEXT NOT NULL,
   kind TEXT NOT NULL CHECK (kind IN ('layer', 'container', 'view')),
   parent TEXT,
-  owner TEXT,
-  state TEXT NOT NULL CHECK (state IN ('making', 'ready', 'removing')),
+  owner TEXT NOT NULL,
   created_at INTEGER NOT NULL,
   PRIMARY KEY (driver, id)
 ) STRICT;
