@@ -2,6 +2,8 @@ import { type Cgroups, cgroups } from './cgroup/cgroups.ts'
 import type { CommandOptions, CommandResult } from './command.ts'
 import { type FileLock, tryLock } from './file-lock.ts'
 import type { Firewall } from './firewall.ts'
+import { createFirewall } from './firewall-nftables.ts'
+import { createFirewall } from './firewall-nftables.ts'
 import type { KernelFeatures } from './kernel.ts'
 import { readKernelFeatures } from './kernel-features.ts'
 import type { Launcher } from './launcher.ts'
@@ -50,14 +52,16 @@ export interface HostOptions {
 export function createHost(options: HostOptions): Host {
   const launcher = createLauncher(options)
   const links = memo(createLinks)
+  const firewall = memo(() => createFirewall())
+  const firewall = memo(createFirewall)
   return {
     run: runCommand,
     launcher,
     get links() {
       return links()
     },
-    get firewall(): Firewall {
-      throw new Error('being written')
+    get firewall() {
+      return firewall()
     },
     xattrs: createXattrs(),
     cgroups,

@@ -10,6 +10,8 @@ import type { NetnsPlan } from './netns-plan.ts'
 import { workerEntry, workerExecArgv } from './worker-entry.ts'
 
 export interface LauncherOptions {
+  /** The thread's file; another one in tests. */
+  readonly entry?: URL | undefined
   /** Told when the thread is lost. */
   readonly diagnostics: (diagnostic: {
     readonly level: 'error'
@@ -37,9 +39,9 @@ class LauncherThread {
   #failure: unknown = null
   readonly ended: Promise<void>
 
-  constructor(onLost: (error: unknown) => void) {
+  constructor(entry: URL, onLost: (error: unknown) => void) {
     this.#onLost = onLost
-    this.#worker = new Worker(workerEntry('launcher'), {
+    this.#worker = new Worker(entry, {
       execArgv: workerExecArgv(),
       env: {},
       name: 'tscontainer-launcher',
@@ -241,15 +243,16 @@ export class ThreadLauncher implements Launcher {
   async #end(): Promise<void> {
     const thread = this.#thread
     if (!thread) return
-    await thread.send({ verb: 'close' }).reply
     thread.ref()
+    // A thread that dies of it has left as well.
+    await thread.send({ verb: 'close' }).reply.catch(() => {})
     await thread.ended
   }
 
   #running(): LauncherThread {
     if (this.#disposal) throw callErrors.error('disposed', { message: 'The launcher was used after its disposal.' })
     if (this.#thread) return this.#thread
-    const thread = new LauncherThread((error) => {
+    const thread = new LauncherThread(this.#options.entry ?? workerEntry('launcher'), (error) => {
       this.#thread = null
       if (error !== null && !this.#disposal)
         this.#options.diagnostics({

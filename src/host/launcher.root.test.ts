@@ -14,6 +14,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { isEngineError } from '../errors/engine-error.ts'
 import type { LaunchedProcess, Launcher, LaunchRequest } from './launcher.ts'
@@ -251,7 +252,57 @@ describe('leases', () => {
   })
 })
 
+describe('network namespaces', () => {
+  test('live as long as their descriptor', async () => {
+    const netns = await launcher.createNetns({ links: [], sysctls: { 'ipv4/ip_unprivileged_port_start': '80' } })
+    const inside = (...command: string[]) => execFileSync('nsenter', [`--net=${netns.path}`, ...command]).toString()
+    expect(statSync(netns.path).ino).toBe(netns.inode)
+    expect(inside('readlink', '/proc/self/ns/net').trim()).toBe(`net:[${netns.inode}]`)
+    expect(inside('ip', '-o', 'link')).toMatch(/^1: lo: <LOOPBACK,UP,LOWER_UP>[^\n]*\n$/)
+    expect(inside('cat', '/proc/sys/net/ipv4/ip_unprivileged_port_start').trim()).toBe('80')
+    expect(statSync('/proc/self/ns/net').ino).not.toBe(netns.inode)
+    expect((await shell('readlink /proc/self/ns/net')).output).not.toContain(String(netns.inode))
+    await netns[Symbol.asyncDispose]()
+    await netns[Symbol.asyncDispose]()
+    expect(existsSync(netns.path)).toBe(false)
+  })
+
+  test('an abort closes what was made', async () => {
+    await shell('true')
+    const before = openDescriptors()
+    const controller = new AbortController()
+    const call = launcher.createNetns({ links: [] }, { signal: controller.signal })
+    controller.abort()
+    expect((await failure(call)).kind).toBe('aborted')
+    expect(openDescriptors()).toBe(before)
+  })
+})
+
 describe('the thread', () => {
+  test('when it is lost, calls and exits settle, and the next call starts another', async () => {
+    const entry = join(scratch, 'thread.mjs')
+    writeFileSync(
+      entry,
+      `import { parentPort } from 'node:worker_threads'
+      let calls = 0
+      parentPort.on('message', ({ id }) => {
+        if (++calls > 1) throw new Error('broken on purpose')
+        parentPort.postMessage({ id, result: { pid: 1 } })
+      })`,
+    )
+    const other = createLauncher({ diagnostics: (diagnostic) => told.push(diagnostic), entry: pathToFileURL(entry) })
+    const request: LaunchRequest = { file: 'x', args: [], env: {}, stdio: [], session: 'own' }
+    const first = await other.launch(request)
+    const error = await failure(other.mount({ target: '/', mounts: [] }))
+    expect(error).toMatchObject({ code: 'host.launcher_lost', retryable: true })
+    expect(String((error.cause as Error).message)).toContain('broken on purpose')
+    expect(await end(first)).toEqual({ code: null, signal: null })
+    expect(told).toMatchObject([{ level: 'error', source: 'host.launcher' }])
+    expect((await other.launch(request)).pid).toBe(1)
+    // Its thread does not answer to the order to leave: being lost is as good.
+    await other[Symbol.asyncDispose]()
+  })
+
   test('disposal frees every descriptor, twice is no error, use after it is refused', async () => {
     const other = createLauncher({ diagnostics: (diagnostic) => told.push(diagnostic) })
     const before = openDescriptors()
