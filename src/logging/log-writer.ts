@@ -7,7 +7,7 @@ const retryMs = 100
 /** How long the end of a container waits for a sink that refuses entries, a full disk for instance. */
 const patienceMs = 2000
 /** Batches are put together up to this size for one call of the sink. */
-const writeBytes = 1 << 20
+const writeBytes = 256 << 10
 
 export interface LogWriterOptions {
   readonly sink: LogSink

@@ -15,6 +15,9 @@ const changeMode = promisify(fchmod)
 const truncateFile = promisify(ftruncate)
 const writeFile = promisify(write)
 
+/** Memory kept between writes whatever their size. */
+const smallOutput = 16 << 10
+
 /** What the file holds, after a crash's torn last line has been taken off. */
 interface Found {
   readonly size: number
@@ -52,6 +55,7 @@ export class JsonFileSink implements LogSink {
   #sequence: number
   #time: bigint
   #torn = false
+  #output: Buffer = Buffer.alloc(0)
   #closing: Promise<void> | null = null
 
   private constructor(path: string, fd: number, found: Found, formatter: LineFormatter, diagnostics: DiagnosticsSink) {
@@ -91,7 +95,7 @@ export class JsonFileSink implements LogSink {
   async write(batch: readonly LogEntry[]): Promise<void> {
     if (batch.length === 0) return
     this.#check()
-    const bytes = Buffer.from(this.#formatter.format(batch))
+    const bytes = this.#encode(batch)
     try {
       if (this.#torn) await truncateFile(this.#fd, this.#size)
       this.#torn = true
@@ -111,6 +115,16 @@ export class JsonFileSink implements LogSink {
     this.#sequence += batch.length
     this.#time = batch.at(-1)!.time
     if (this.#size - this.#positions.last.offset >= positionSpacing) await this.#notePosition()
+  }
+
+  // One write runs at a time, so its memory serves the next one: fresh memory costs more than what is done with it.
+  #encode(batch: readonly LogEntry[]): Buffer {
+    const { lines, ascii } = this.#formatter.format(batch)
+    const length = ascii ? lines.length : Buffer.byteLength(lines)
+    if (this.#output.length < length || this.#output.length > 8 * length + smallOutput)
+      this.#output = Buffer.allocUnsafeSlow(length + (length >> 2))
+    this.#output.write(lines, 0, ascii ? 'latin1' : 'utf8')
+    return this.#output.subarray(0, length)
   }
 
   // At the known place and not at the end of the file, so that a retry writes over what a failure left.
