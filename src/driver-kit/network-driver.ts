@@ -34,6 +34,8 @@ export interface AttachRequest {
   readonly mac: string
   /** Name of the interface inside: eth0, eth1, ... */
   readonly interfaceName: string
+  /** Whether the container's default route leads through this network; true for one of its networks at most. */
+  readonly defaultRoute: boolean
 }
 
 /** Which network namespace a container gets. */

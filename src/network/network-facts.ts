@@ -32,8 +32,6 @@ export interface NetworkedContainer {
   readonly id: string
   readonly name: string
   readonly hostname: string
-  /** Whether claims must survive power loss (detached containers). */
-  readonly durable: boolean
   /** Existing directory that gets the files hosts, hostname and resolv.conf. */
   readonly directory: string
   /** Lines of the hosts file: `name:address`, address may be `host-gateway`. */
