@@ -79,10 +79,10 @@ export function ensureParent(id: string, options: ParentOptions = {}): CgroupPar
   let controllers: readonly string[] = availableControllers()
   if (mode === 'v2') {
     const root = used[0]!.directory
-    enableControllers(join(root, base()), true)
-    enableControllers(join(root, above), false)
+    enableControllers(join(root, base()))
+    enableControllers(join(root, above))
     mkdirSync(join(root, path), { recursive: true })
-    controllers = enableControllers(join(root, path), false)
+    controllers = enableControllers(join(root, path))
   }
   return {
     id,
@@ -111,36 +111,30 @@ function systemdParent(id: string, mode: CgroupMode): CgroupParent {
 }
 
 /** Gives a v2 cgroup's controllers to its children; gives back those that are on. */
-function enableControllers(directory: string, mayHoldProcesses: boolean): string[] {
-  const control = join(directory, 'cgroup.subtree_control')
+function enableControllers(directory: string): string[] {
   const read = (file: string) => words(readFileSync(join(directory, file), 'utf8'))
   const on = new Set(read('cgroup.subtree_control'))
-  for (const controller of read('cgroup.controllers')) {
-    if (!wanted.has(controller) || on.has(controller)) continue
-    // One at a time: some are refused where others are not (cpu, while real-time processes exist).
-    for (const attempt of [1, 2]) {
-      try {
-        writeFileSync(control, `+${controller}`)
-        on.add(controller)
-        break
-      } catch (error) {
-        // Processes and controlled children exclude one another, except in the machine's root cgroup. In a container
-        // we meet our caller's processes in "the root": they move into a leaf beside ours, under the same limits.
-        if (attempt === 1 && mayHoldProcesses && errnoOf(error) === 'EBUSY') moveToLeaf(directory)
-        else break
-      }
-    }
-  }
+  const missing = read('cgroup.controllers').filter((controller) => wanted.has(controller) && !on.has(controller))
+  // Processes and controlled children exclude one another, except in the machine's root, which has no type. In a
+  // container we meet our caller's processes in "the root": they move into a leaf beside ours, under the same limits.
+  // First of all: with processes in it some controllers (cpu, pids) could be switched on, but only for threads.
+  if (missing.length > 0 && existsSync(join(directory, 'cgroup.type'))) moveToLeaf(directory)
+  for (const controller of missing)
+    try {
+      // One at a time: some are refused where others are not (cpu, while real-time processes exist).
+      writeFileSync(join(directory, 'cgroup.subtree_control'), `+${controller}`)
+      on.add(controller)
+    } catch {}
   return [...on].sort()
 }
 
 function moveToLeaf(directory: string): void {
   const leaf = join(directory, `${folder}-init`)
-  mkdirSync(leaf, { recursive: true })
   // Some may be born while others move.
   for (let round = 0; round < 10; round++) {
     const pids = words(readFileSync(join(directory, 'cgroup.procs'), 'utf8'))
     if (pids.length === 0) return
+    mkdirSync(leaf, { recursive: true })
     for (const pid of pids) {
       try {
         writeFileSync(join(leaf, 'cgroup.procs'), pid)
