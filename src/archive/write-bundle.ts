@@ -4,7 +4,6 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { type Pack, pack } from 'tar-stream'
 import { syncDirectory } from '../content/blob-writer.ts'
 import type { ContentStore } from '../content/content-store.ts'
 import { archiveErrors } from '../errors/archive-errors.ts'
@@ -12,6 +11,8 @@ import { abortError } from '../errors/call-errors.ts'
 import { isEngineError } from '../errors/engine-error.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { type BundleFile, bundleDirectories } from './bundle.ts'
+import { tarBlock } from './tar-header.ts'
+import { tarEnd, tarHeader, tarPadding } from './tar-writer.ts'
 
 export interface WriteBundleOptions extends CallOptions {
   readonly content: ContentStore
@@ -37,7 +38,7 @@ export async function writeBundleTar(
     if (facts && !facts.isFile()) return await streamTar(files, createWriteStream(path), options)
     const draft = draftBeside(path)
     try {
-      await streamTar(files, createWriteStream(draft, { flags: 'wx', highWaterMark: 1 << 20, flush: true }), options)
+      await writeChunks(tarChunks(files, options), draft, 0o644, options)
       await rename(draft, path)
     } catch (error) {
       await rm(draft, { force: true })
@@ -75,7 +76,7 @@ export async function writeBundleDirectory(
       await mkdir(draft, { mode: 0o755 })
       const directories = bundleDirectories(files)
       for (const directory of directories) await mkdir(join(draft, directory))
-      for (const file of files) await writeOne(file, join(draft, file.path), options)
+      for (const file of files) await writeChunks(bytesOf(file, options), join(draft, file.path), 0o644, options)
       for (const directory of [...directories, '.']) await syncDirectory(join(draft, directory))
       await rename(draft, path)
     } catch (error) {
@@ -91,37 +92,55 @@ export async function writeBundleDirectory(
 const draftBeside = (path: string): string =>
   join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.partial`)
 
+/** The tar as it goes out. */
+async function* tarChunks(files: readonly BundleFile[], options: WriteBundleOptions): AsyncGenerator<Uint8Array> {
+  for (const directory of bundleDirectories(files)) yield tarHeader({ path: `${directory}/`, size: 0 })
+  for (const file of files) {
+    const size = 'bytes' in file ? file.bytes.length : file.size
+    yield tarHeader({ path: file.path, size })
+    yield* bytesOf(file, options)
+    if (size % tarBlock !== 0) yield tarPadding(size)
+  }
+  yield tarEnd()
+}
+
+/** A device or another's stream: what has gone out cannot be taken back. */
 async function streamTar(files: readonly BundleFile[], target: Writable, options: WriteBundleOptions): Promise<void> {
-  const packer = pack({ highWaterMark: 1 << 20 })
-  const filling = fill(packer, files, options).catch((error: unknown) => {
-    packer.destroy(error as Error)
-    throw error
-  })
+  const { signal } = options
   try {
-    const { signal } = options
-    const [filled, written] = await Promise.allSettled([filling, pipeline(packer, target, signal ? { signal } : {})])
-    // When the target fails, the packer is destroyed and with it the filling: the target's error is the cause.
-    if (written.status === 'rejected' && !(filled.status === 'rejected' && isEngineError(filled.reason)))
-      throw written.reason
-    if (filled.status === 'rejected') throw filled.reason
+    const chunks = Readable.from(tarChunks(files, options), { objectMode: false, highWaterMark: 1 << 20 })
+    await pipeline(chunks, target, signal ? { signal } : {})
   } catch (error) {
-    if (options.signal?.aborted) throw abortError(options.signal, 'Saving images')
+    if (signal?.aborted && !isEngineError(error)) throw abortError(signal, 'Saving images')
     throw error
   }
 }
 
-const epoch = new Date(0)
-
-async function fill(packer: Pack, files: readonly BundleFile[], options: WriteBundleOptions): Promise<void> {
-  for (const name of bundleDirectories(files))
-    packer.entry({ name: `${name}/`, type: 'directory', mode: 0o755, mtime: epoch, uid: 0, gid: 0 })
-  for (const file of files) {
-    throwIfAborted(options, 'Saving images')
-    const size = 'bytes' in file ? file.bytes.length : file.size
-    const entry = packer.entry({ name: file.path, type: 'file', mode: 0o644, mtime: epoch, uid: 0, gid: 0, size })
-    await pipeline(Readable.from(bytesOf(file, options)), entry)
+/** The disk writes one chunk while the next one is read and hashed. */
+async function writeChunks(
+  chunks: AsyncIterable<Uint8Array>,
+  path: string,
+  mode: number,
+  call: CallOptions,
+): Promise<void> {
+  const handle = await open(path, 'wx', mode)
+  try {
+    let writing: Promise<void> = Promise.resolve()
+    try {
+      for await (const chunk of chunks) {
+        await writing
+        throwIfAborted(call, 'Saving images')
+        writing = handle.writeFile(chunk)
+        writing.catch(() => {})
+      }
+    } finally {
+      await writing
+    }
+    throwIfAborted(call, 'Saving images')
+    await handle.sync()
+  } finally {
+    await handle.close()
   }
-  packer.finalize()
 }
 
 async function* bytesOf(
@@ -135,19 +154,6 @@ async function* bytesOf(
   for await (const chunk of content.openRead(file.digest, { signal })) {
     onBytes(chunk.length)
     yield chunk
-  }
-}
-
-async function writeOne(file: BundleFile, path: string, options: WriteBundleOptions): Promise<void> {
-  const handle = await open(path, 'wx', 0o644)
-  try {
-    for await (const chunk of bytesOf(file, options)) {
-      throwIfAborted(options, 'Saving images')
-      await handle.writeFile(chunk)
-    }
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 
