@@ -3,7 +3,6 @@ import type { CommandOptions, CommandResult } from './command.ts'
 import { type FileLock, tryLock } from './file-lock.ts'
 import type { Firewall } from './firewall.ts'
 import { createFirewall } from './firewall-nftables.ts'
-import { createFirewall } from './firewall-nftables.ts'
 import type { KernelFeatures } from './kernel.ts'
 import { readKernelFeatures } from './kernel-features.ts'
 import type { Launcher } from './launcher.ts'
@@ -52,7 +51,6 @@ export interface HostOptions {
 export function createHost(options: HostOptions): Host {
   const launcher = createLauncher(options)
   const links = memo(createLinks)
-  const firewall = memo(() => createFirewall())
   const firewall = memo(createFirewall)
   return {
     run: runCommand,
