@@ -1,8 +1,10 @@
 import type { ContainerId } from '../driver-kit/ids.ts'
 import type { StoredSpec } from './stored-spec.ts'
 
+/** Where a container is in its life. `creating`, `starting` and `removing` are short; what a kill left in them is repaired. */
 export type ContainerStatus = 'creating' | 'created' | 'starting' | 'running' | 'paused' | 'exited' | 'removing'
 
+/** `process`: nothing of it outlives the process that made it. `detached`: it survives. */
 export type Lifetime = 'process' | 'detached'
 
 /** How a container's first process ended. */

@@ -33,6 +33,7 @@ export interface ContainerRoots {
   remove(id: ContainerId, durable: boolean, call?: CallOptions): Promise<void>
 }
 
+/** A container's place on a network. */
 export interface ContainerEndpoint {
   readonly networkName: string
   readonly networkId: string

@@ -2,6 +2,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Resources } from '../runtime/resources.ts'
 import type { Ulimits } from '../runtime/ulimits.ts'
 
+/** A mount as recorded: checked and complete. */
 export type StoredMount =
   | {
       readonly type: 'bind'

@@ -76,6 +76,7 @@ export class TreeStore implements AsyncDisposable {
     }
   }
 
+  /** Null for unknown ids. */
   find(id: AnyId): StoredTree | null {
     this.checkOpen()
     checkTreeId(id)

@@ -19,6 +19,7 @@ import { parseSignal } from '../runtime/signals.ts'
 import type { ContainerBackend } from './container-backend.ts'
 import { type ExecOptions, type ExecResult, execCollected } from './exec-collected.ts'
 
+/** How to stop a container. */
 export interface StopOptions {
   /** Name or number. Default: the container's. */
   readonly stopSignal?: string | number
@@ -26,6 +27,7 @@ export interface StopOptions {
   readonly graceMs?: Duration
 }
 
+/** How to remove a container. */
 export interface RemoveOptions {
   /** Kills it first when it runs. Default false. */
   readonly force?: boolean

@@ -94,6 +94,7 @@ export class Engine implements AsyncDisposable {
     return this.#part(coreTokens.journal).read(query)
   }
 
+  /** The engine at a glance: drivers, counts, kernel. */
   async info(call?: CallOptions): Promise<EngineInfo> {
     return readEngineInfo(this.#open(), call)
   }

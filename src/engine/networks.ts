@@ -17,6 +17,7 @@ export class Networks {
     return new Network(this.#service, facts.id, facts.name)
   }
 
+  /** All of them. */
   async *list(_call?: CallOptions): AsyncIterable<Network> {
     for (const facts of (await this.#service()).list()) yield new Network(this.#service, facts.id, facts.name)
   }

@@ -11,6 +11,7 @@ import { DriverRegistry } from './driver-registry.ts'
 import type { ParsedEngineOptions } from './engine-options.ts'
 import { hostLimitChecks, type LimitCheck } from './host-limit-checks.ts'
 
+/** What one driver found out about this machine. */
 export interface DriverProbe {
   readonly type: DriverType
   readonly name: string

@@ -17,7 +17,9 @@ export interface PartFactory<T> {
   readonly create: (parts: Parts) => T
 }
 
+/** The parts of one engine. */
 export interface Parts {
+  /** Makes the part on first use. */
   get<T>(token: Token<T>): T
 }
 

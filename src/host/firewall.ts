@@ -9,6 +9,7 @@ export interface BridgeRules {
   readonly internal: boolean
 }
 
+/** What `ensureBridge` found and did. */
 export interface FirewallReport {
   /** False when everything was in place. */
   readonly changed: boolean
@@ -16,6 +17,7 @@ export interface FirewallReport {
   readonly obstacles: readonly string[]
 }
 
+/** What `ensureForwarding` did. */
 export interface ForwardingReport {
   /** True when forwarding was off on this host and is on now. */
   readonly changed: boolean

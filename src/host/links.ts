@@ -1,5 +1,6 @@
 import type { CallOptions } from '../lifetime/call-options.ts'
 
+/** A link as rtnetlink(7) shows it. */
 export interface LinkInfo {
   readonly index: number
   readonly name: string
@@ -14,12 +15,14 @@ export interface LinkInfo {
   readonly alias: string | null
 }
 
+/** An address of a link. */
 export interface LinkAddress {
   readonly link: string
   /** With prefix length. */
   readonly address: string
 }
 
+/** A route of the main table. */
 export interface RouteInfo {
   /** CIDR; `0.0.0.0/0` or `::/0` for the default route. */
   readonly destination: string
@@ -31,6 +34,7 @@ export interface RouteInfo {
   readonly mtu: number | null
 }
 
+/** A bridge as it should be. */
 export interface BridgePlan {
   /** At most 15 bytes. */
   readonly name: string
@@ -44,8 +48,11 @@ export interface BridgePlan {
 
 /** Links, addresses and routes of this process's network namespace, through rtnetlink(7). */
 export interface Links {
+  /** All links. */
   list(call?: CallOptions): Promise<readonly LinkInfo[]>
+  /** Null when there is none of this name. */
   find(name: string, call?: CallOptions): Promise<LinkInfo | null>
+  /** Addresses of one link, or of all. */
   addresses(link?: string, call?: CallOptions): Promise<readonly LinkAddress[]>
   /** Unicast routes of the main table. */
   routes(call?: CallOptions): Promise<readonly RouteInfo[]>

@@ -4,6 +4,7 @@ import { identityOf, isAlive, type ProcessIdentity, signalProcess } from './proc
 export interface ProcessControl {
   /** Who has this pid now; null when nobody has. */
   identityOf(pid: number): ProcessIdentity | null
+  /** Whether exactly this process still runs. */
   isAlive(identity: ProcessIdentity): boolean
   /** Signals exactly this process; false when it is gone. */
   signal(identity: ProcessIdentity, signal: number): boolean

@@ -27,6 +27,7 @@ export interface CreateImageOptions extends CallOptions {
   readonly lease: Lease
 }
 
+/** What a removal took away. */
 export interface RemoveImageReport {
   /** Canonical names that are gone. */
   readonly untagged: readonly string[]

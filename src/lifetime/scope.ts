@@ -33,6 +33,7 @@ export class Scope implements AsyncDisposable {
     this.#releases = []
   }
 
+  /** Releases everything, the newest first. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#disposal ??= this.#release()
     return this.#disposal

@@ -7,6 +7,7 @@ import type { ProgressEvent, ProgressSink } from './progress-event.ts'
  * only after it has cleaned up after itself. A reader that lags gets byte counts merged and never slows the work.
  */
 export interface Operation<T> extends Promise<T>, AsyncIterable<ProgressEvent> {
+  /** Like the signal of the call; the reason becomes the error's cause. */
   abort(reason?: unknown): void
 }
 
@@ -50,6 +51,7 @@ class RunningOperation<T> extends Promise<T> implements Operation<T> {
     this.#wake?.()
   }
 
+  /** Like the signal of the call; the reason becomes the error's cause. */
   abort(reason?: unknown): void {
     this.#controller?.abort(reason)
   }

@@ -27,6 +27,7 @@ export const ulimitNames = [
   'stack',
 ] as const
 
+/** Names as in getrlimit(2), lower case and without `RLIMIT_`. */
 export type UlimitName = (typeof ulimitNames)[number]
 
 // A container must not depend on the limits of the process that happens to start it: these are what a service of a

@@ -3,6 +3,7 @@ import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Database, Durability, SqlValue } from './database.ts'
 import type { RootPaths } from './paths.ts'
 
+/** What an event is about. */
 export type EventType = 'container' | 'image' | 'network' | 'volume' | 'engine'
 
 /** Something that happened on a data root, whichever process did it. */

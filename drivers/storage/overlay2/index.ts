@@ -10,6 +10,7 @@ import { probe } from './probe.ts'
 
 export type { Overlay2Options } from './options.ts'
 
+/** Layers as directories, merged by the kernel. The default where it works. */
 export const overlay2Storage: DriverDefinition<'storage', Overlay2Options> = {
   type: 'storage',
   name: 'overlay2',

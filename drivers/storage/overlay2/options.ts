@@ -1,5 +1,6 @@
 import { callErrors, parseOptionObject } from 'tscontainer/driver-kit'
 
+/** Options of `overlay2`. */
 export interface Overlay2Options {
   /**
    * Whether overlay keeps its marks in `user.overlay.*` instead of `trusted.overlay.*`, as it must inside a user

@@ -10,6 +10,7 @@ import { probe } from './probe.ts'
 
 export type { VfsOptions } from './options.ts'
 
+/** A full copy for every tree: slow, but it works on every file system. */
 export const vfsStorage: DriverDefinition<'storage', VfsOptions> = {
   type: 'storage',
   name: 'vfs',

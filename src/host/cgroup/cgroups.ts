@@ -4,6 +4,7 @@ import { cgroupExists, freeze, killTree, processesOf, readOomKills, removeTree, 
 
 /** Control of cgroups; all paths are below the hierarchies' roots: `/tscontainer/<id>/<container>`. */
 export interface Cgroups {
+  /** In any hierarchy. */
   exists(path: string): boolean
   /** Pids in it and below it; empty when it does not exist. */
   processes(path: string): readonly number[]
@@ -11,7 +12,9 @@ export interface Cgroups {
   killTree(path: string, call?: CallOptions): Promise<void>
   /** Removes it and everything below in every hierarchy. Idempotent. */
   removeTree(path: string, call?: CallOptions): Promise<void>
+  /** Stops every process in it; resolves when all stand still. */
   freeze(path: string, call?: CallOptions): Promise<void>
+  /** Lets them go on. */
   thaw(path: string, call?: CallOptions): Promise<void>
   /** How many of its processes the kernel killed for want of memory; on v2 those below it count too. */
   oomKills(path: string): number
