@@ -8,6 +8,8 @@ export type OptionShape<P extends Parsers> = { readonly [K in keyof P]?: ReturnT
 /**
  * Checks an option object against a table of parsers and refuses unknown keys by name with the allowed ones.
  * `undefined` counts as absent.
+ *
+ * @typeParam P the table: a parser per key, which throws for a bad value
  */
 export function parseOptionObject<const P extends Parsers>(
   subject: string,

@@ -14,6 +14,7 @@ export const createToken = <T>(name: string): Token<T> => ({ symbol: Symbol.for(
 /** How a part is made: from other parts. Called at most once per engine. */
 export interface PartFactory<T> {
   readonly token: Token<T>
+  /** Makes the part; gets the others. */
   readonly create: (parts: Parts) => T
 }
 

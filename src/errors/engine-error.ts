@@ -42,7 +42,7 @@ export class EngineError extends Error {
     Object.defineProperty(this, brand, { value: true })
   }
 
-  // Two copies of the package in one process must agree on what an EngineError is.
+  /** Two copies of the package in one process agree on what an EngineError is. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return typeof value === 'object' && value !== null && brand in value
   }

@@ -27,7 +27,7 @@ const typed = `
 import { Engine, type Container, type ContainerSpec, type ExitStatus, type Image, type LogEntry } from 'tscontainer'
 import { type DriverDefinition, driverKitVersion, type StorageDriver } from 'tscontainer/driver-kit'
 import { storageDriverSuite } from 'tscontainer/testing'
-import { overlay2 } from 'tscontainer/drivers/storage/overlay2'
+import { overlay2Storage } from 'tscontainer/drivers/storage/overlay2'
 
 export const spec: ContainerSpec = { image: 'busybox', networks: 'none', resources: { memory: '64m' } }
 // @ts-expect-error: a misspelt key is an error at compile time too
@@ -43,7 +43,7 @@ export async function use(engine: Engine): Promise<number> {
   return status.exitCode
 }
 export type Storage = DriverDefinition<'storage'>
-export const driver: { readonly name: string } = overlay2
+export const driver: { readonly name: string } = overlay2Storage
 export const version: string = driverKitVersion
 export type Suite = typeof storageDriverSuite
 export type Both = StorageDriver & AsyncDisposable
