@@ -14,6 +14,7 @@ export { storageErrors } from '../errors/storage-errors.ts'
 export type { Cgroups } from '../host/cgroup/cgroups.ts'
 export type { OomWatch } from '../host/cgroup/oom-watch.ts'
 export type { FileLock } from '../host/file-lock.ts'
+export type { BridgeRules, Firewall, FirewallReport, ForwardingReport } from '../host/firewall.ts'
 export type {
   LaunchedProcess,
   Launcher,
@@ -23,6 +24,7 @@ export type {
   ProcessExit,
   RootMount,
 } from '../host/launcher.ts'
+export type { BridgePlan, LinkAddress, LinkInfo, Links, RouteInfo } from '../host/links.ts'
 export type { MountSpec } from '../host/mount-spec.ts'
 export type { NetnsPlan, VethPlan } from '../host/netns-plan.ts'
 export type { ProcessControl } from '../host/process-control.ts'
