@@ -366,6 +366,17 @@ describe('the thread', () => {
     for (const { output } of [idle, released]) process.kill(Number(output), 'SIGKILL')
   })
 
+  test('without privilege a call says so', async () => {
+    const { output } = await program(`
+      process.setuid(65534)
+      const request = { file: 'true', args: [], env: {}, stdio: [], session: 'own' }
+      await launcher.launch(request).catch((error) => console.log(error.kind, error.details.syscall))
+      await launcher.mount({ target: '/mnt', mounts: [] }).catch((error) => console.log(error.kind))
+      await launcher[Symbol.asyncDispose]()
+    `)
+    expect(output).toBe('permission_denied unshare\npermission_denied\n')
+  })
+
   test('leaves namespaces, directory and umask of the rest of the process alone', async () => {
     const { output } = await program(`
       import { readFileSync, readlinkSync } from 'node:fs'
