@@ -1,0 +1,30 @@
+import type { RootMount } from '../host/launcher.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { LayerCompression } from './compression.ts'
+import type { LayerLimits } from './layer-limits.ts'
+
+/** What the worker thread is to do; one job per thread, since it gives up its view of the machine for it. */
+export interface LayerJob {
+  readonly source: { readonly path: string; readonly offset: number; readonly length: number }
+  readonly target: RootMount
+  readonly limits: LayerLimits
+}
+
+export interface LayerJobResult {
+  readonly diffId: Digest
+  /** Bytes of the uncompressed tar. */
+  readonly size: number
+  readonly entries: number
+  readonly compression: LayerCompression
+}
+
+export interface WorkerFailure {
+  readonly reason: string
+  readonly message: string
+  readonly details: Readonly<Record<string, unknown>>
+}
+
+export type LayerWorkerMessage =
+  | { readonly type: 'progress'; readonly bytes: number }
+  | { readonly type: 'done'; readonly result: LayerJobResult }
+  | { readonly type: 'failed'; readonly failure: WorkerFailure }

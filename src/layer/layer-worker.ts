@@ -1,0 +1,178 @@
+import { createHash } from 'node:crypto'
+import { closeSync, createReadStream, openSync, readSync } from 'node:fs'
+import { parentPort, workerData } from 'node:worker_threads'
+import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { EngineError } from '../errors/engine-error.ts'
+import { layerErrors } from '../errors/layer-errors.ts'
+import { mountRoot } from '../host/mount-root.ts'
+import { MS, mount } from '../host/syscall/mount.ts'
+import { CLONE, chdir, chroot, unshare } from '../host/syscall/namespace.ts'
+import { detectCompression, type LayerCompression, magicLength } from './compression.ts'
+import type { LayerLimits } from './layer-limits.ts'
+import type { LayerJob, LayerJobResult, LayerWorkerMessage, WorkerFailure } from './layer-worker-protocol.ts'
+import { TarParser } from './tar-parser.ts'
+import { TreeWriter } from './tree-writer.ts'
+
+const readSize = 2 << 20
+const progressStep = 8 << 20
+
+/**
+ * Unpacks one layer. The thread first takes a mount namespace of its own (unshare(2): per thread on Linux), mounts the
+ * target there and makes it its root: what it mounted is gone with it, and no path of the archive reaches anything else.
+ * All modules are loaded by then, and the source is open.
+ */
+async function run(job: LayerJob): Promise<LayerJobResult> {
+  const fd = openSync(job.source.path, 'r')
+  try {
+    confine(job)
+    const start = Buffer.alloc(Math.min(magicLength, job.source.length))
+    readSync(fd, start, 0, start.length, job.source.offset)
+    const compression = detectCompression(start)
+    return await apply(fd, job, compression)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function confine({ target }: LayerJob): void {
+  unshare(CLONE.NEWNS)
+  mount(null, '/', null, MS.REC | MS.SLAVE, null)
+  mountRoot(target)
+  chroot(target.target)
+  chdir('/')
+}
+
+async function apply(fd: number, { source, limits }: LayerJob, compression: LayerCompression): Promise<LayerJobResult> {
+  const hash = createHash('sha256')
+  const writer = new TreeWriter(limits)
+  const parser = new TarParser(writer, limits)
+  const total = new SizeCheck(source.length, limits)
+  const take = (chunk: Buffer) => {
+    total.add(chunk.length)
+    hash.update(chunk)
+    parser.push(chunk)
+  }
+  try {
+    if (compression === 'none') readPlain(fd, source, take)
+    else await readCompressed(fd, source, compression, take)
+    parser.finish()
+    writer.finish()
+  } finally {
+    writer.close()
+  }
+  return { diffId: `sha256:${hash.digest('hex')}`, size: total.bytes, entries: parser.entries, compression }
+}
+
+function readPlain(fd: number, { offset, length }: LayerJob['source'], take: (chunk: Buffer) => void): void {
+  const buffer = Buffer.allocUnsafeSlow(readSize)
+  for (let at = 0; at < length; ) {
+    const read = readSync(fd, buffer, 0, Math.min(readSize, length - at), offset + at)
+    if (read === 0)
+      throw layerErrors.error('truncated', {
+        message: `The layer's file ends ${length - at} bytes early. Get it again.`,
+      })
+    take(buffer.subarray(0, read))
+    at += read
+  }
+}
+
+// Inflating runs in the pool of the process while this thread makes files.
+async function readCompressed(
+  fd: number,
+  { offset, length }: LayerJob['source'],
+  compression: LayerCompression,
+  take: (chunk: Buffer) => void,
+): Promise<void> {
+  if (compression !== 'gzip' && compression !== 'zstd')
+    throw layerErrors.error('unsupported_entry', {
+      message: `The layer is compressed with ${compression}; layers are plain, gzip or zstd. Unpack it first, or import it as a root file system.`,
+    })
+  const options = { chunkSize: 1 << 20, readableHighWaterMark: 4 << 20 }
+  const inflate = compression === 'gzip' ? createGunzip(options) : createZstdDecompress(options)
+  const input = createReadStream('', {
+    fd,
+    start: offset,
+    end: offset + length - 1,
+    autoClose: false,
+    highWaterMark: 1 << 20,
+  })
+  input.on('error', (error) => inflate.destroy(error))
+  input.pipe(inflate)
+  try {
+    for await (const chunk of inflate) take(chunk as Buffer)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'Z_BUF_ERROR')
+      throw layerErrors.error('truncated', {
+        message: 'The compressed layer ends in the middle. Get it again.',
+        cause: error,
+      })
+    if (code?.startsWith('Z_') || code?.startsWith('ZSTD_'))
+      throw layerErrors.error('bad_compression', {
+        message: `The ${compression} stream of the layer is damaged (${code}). Get it again.`,
+        cause: error,
+      })
+    throw error
+  }
+}
+
+class SizeCheck {
+  bytes = 0
+  #reported = 0
+  readonly #packed: number
+  readonly #limits: LayerLimits
+
+  constructor(packed: number, limits: LayerLimits) {
+    this.#packed = packed
+    this.#limits = limits
+  }
+
+  add(bytes: number): void {
+    this.bytes += bytes
+    if (this.bytes > this.#limits.totalBytes) throw this.#exceeded('size', this.#limits.totalBytes)
+    if (this.bytes > 64 << 20 && this.bytes > this.#packed * this.#limits.expansion)
+      throw this.#exceeded('expansion (uncompressed by compressed bytes)', this.#limits.expansion)
+    if (this.bytes - this.#reported < progressStep) return
+    this.#reported = this.bytes
+    post({ type: 'progress', bytes: this.bytes })
+  }
+
+  #exceeded(what: string, limit: number) {
+    return layerErrors.error('limit_exceeded', {
+      message: `The layer's ${what} exceeds the limit of ${limit} after ${this.bytes} bytes. Raise it if you trust the source.`,
+      details: { limit },
+    })
+  }
+}
+
+const post = (message: LayerWorkerMessage) => parentPort?.postMessage(message)
+
+function describe(error: unknown): WorkerFailure {
+  const { code, syscall } = error as NodeJS.ErrnoException
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return {
+      reason: 'disk_full',
+      message: 'The disk became full while a layer was unpacked. Free space and try again.',
+      details: { syscall },
+    }
+  if (error instanceof EngineError) {
+    if (error.kind === 'resource_exhausted' && !error.code.startsWith('layer.'))
+      return {
+        reason: 'disk_full',
+        message: `The disk became full while a layer was unpacked: ${error.message}`,
+        details: {},
+      }
+    const reason = error.code.startsWith('layer.') ? error.code.slice('layer.'.length) : 'apply_failed'
+    return { reason, message: error.message, details: error.details }
+  }
+  return {
+    reason: 'apply_failed',
+    message: `An entry could not be made: ${error instanceof Error ? error.message : String(error)}`,
+    details: { code, syscall },
+  }
+}
+
+run(workerData as LayerJob).then(
+  (result) => post({ type: 'done', result }),
+  (error: unknown) => post({ type: 'failed', failure: describe(error) }),
+)
