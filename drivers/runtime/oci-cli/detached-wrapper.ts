@@ -1,0 +1,64 @@
+import { closeSync, constants, openSync, readSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import type { DriverHost, LaunchRequest } from 'tscontainer/driver-kit'
+import { bundleFiles } from './bundle-files.ts'
+
+// Says its pid, runs the runtime, leaves the exit code. Descriptor 3 is the FIFO that tells the living that the code is
+// there; the runtime must not have it. The shell's own complaints are not the container's output.
+const script = 'echo $$ >"$1"; code=$2; shift 2; exec 4>&2 2>/dev/null; "$@" 2>&4 3>&- 4>&-; echo $? >"$code"'
+
+/** Wraps the call of a runtime so that its exit code outlives whoever started it. */
+export function wrapDetached(request: LaunchRequest, directory: string, alive: number): LaunchRequest {
+  const files = [join(directory, bundleFiles.wrapper), join(directory, bundleFiles.exit)]
+  return {
+    ...request,
+    file: '/bin/sh',
+    args: ['-c', script, 'tscontainer-wait', ...files, request.file, ...request.args],
+    stdio: [...request.stdio, alive],
+  }
+}
+
+/** Makes the FIFO and opens it for the wrapper; for both directions, because opening it for writing would wait. */
+export function makeAliveFifo(host: DriverHost, directory: string): number {
+  const path = join(directory, bundleFiles.alive)
+  host.makeFifo(path)
+  return openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+}
+
+/** Resolves when no wrapper holds the FIFO any longer; at once when it is missing. Does not keep the process alive. */
+export function wrapperGone(directory: string): Promise<void> {
+  const fd = openAlive(directory)
+  if (fd === null) return Promise.resolve()
+  return new Promise((resolve) => {
+    const socket = new Socket({ fd, readable: true, writable: false })
+    socket.once('close', () => resolve())
+    socket.once('error', () => socket.destroy())
+    socket.unref()
+    socket.resume()
+  })
+}
+
+function openAlive(directory: string): number | null {
+  try {
+    return openSync(join(directory, bundleFiles.alive), constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
+}
+
+/** Whether a wrapper lives now: while somebody has the FIFO open for writing, reading finds nothing instead of the end. */
+export function wrapperAlive(directory: string): boolean {
+  const fd = openAlive(directory)
+  if (fd === null) return false
+  try {
+    readSync(fd, new Uint8Array(1))
+    return false
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return true
+    throw error
+  } finally {
+    closeSync(fd)
+  }
+}
