@@ -1,7 +1,7 @@
 import { leaveCgroups } from './leave-cgroup.ts'
 
 /**
- * The guard's program for a POSIX shell, without any tool beyond grep, cat, find, rmdir and sleep.
+ * The guard's program for a POSIX shell, without any tool beyond grep, cat, find, mkdir, rmdir and sleep.
  *
  * Arguments: how many cgroup roots to leave to, those roots, the marker as it stands in /proc/<pid>/environ, the
  * directory whose processes are to be ended, then every directory that is to be removed.
@@ -26,9 +26,13 @@ end_marked() {
     kill -KILL "$pid" && found=1
   done
 }
+# A process of an outer pid namespace reads as 0, and signalling 0 would end the guard.
+members() {
+  find "$group" -name cgroup.procs -exec cat {} + | grep -vx 0
+}
 end_group() {
   [ -d "$group" ] || return
-  pids=$(find "$group" -name cgroup.procs -exec cat {} +)
+  pids=$(members)
   [ -n "$pids" ] || return
   found=1
   if [ -e "$group/cgroup.kill" ]; then
@@ -36,20 +40,21 @@ end_group() {
   else
     # Frozen processes cannot fork; SIGKILL reaches them when they are thawed.
     [ -e "$group/freezer.state" ] && echo FROZEN >"$group/freezer.state"
-    kill -KILL $(find "$group" -name cgroup.procs -exec cat {} +)
+    kill -KILL $(members)
     find "$group" -depth -name freezer.state | while read -r file; do echo THAWED >"$file"; done
   fi
 }
 
 quiet=0 passes=0
-while [ $quiet -lt 2 ] && [ $passes -lt 2000 ]; do
+# Four quiet passes: a program that was between fork and exec has its marker only now.
+while [ $quiet -lt 4 ] && [ $passes -lt 2000 ]; do
   found=
   end_marked
   end_group
   if [ -n "$found" ]; then quiet=0; else quiet=$((quiet + 1)); fi
   passes=$((passes + 1))
   # After a second only what is stuck in the kernel is left.
-  if [ $passes -lt 100 ]; then sleep 0.01; else sleep 0.5; fi
+  if [ $passes -lt 100 ]; then sleep 0.015; else sleep 0.5; fi
 done
 for try in 1 2 3 4 5; do
   left=

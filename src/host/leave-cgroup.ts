@@ -6,9 +6,10 @@ import { hierarchies } from './cgroup/hierarchy.ts'
  * or service moves to them: the root cgroup cannot be ended, limited or frozen with the caller.
  */
 export function confiningRoots(): string[] {
-  const { mode, all } = hierarchies()
-  // Also the v2 tree of hybrid hosts: systemd ends services by it.
-  return all.filter((h) => h.own !== '/' && (mode !== 'v2' || h.version === 2)).map((h) => h.directory)
+  // All of them, not only those that containers use: systemd ends services by a tree of its own.
+  return hierarchies()
+    .all.filter((h) => h.own !== '/')
+    .map((h) => h.directory)
 }
 
 /**

@@ -69,7 +69,10 @@ export function cgroupExists(path: string): boolean {
 }
 
 function processesIn(directory: string): number[] {
-  return descend(directory).flatMap((d) => words(readOrNull(join(d, 'cgroup.procs')) ?? '').map(Number))
+  // A process of an outer pid namespace reads as 0, and signalling 0 would end our own group.
+  return descend(directory)
+    .flatMap((d) => words(readOrNull(join(d, 'cgroup.procs')) ?? '').map(Number))
+    .filter((pid) => pid > 0)
 }
 
 /** Where the processes of a cgroup are to be found and stopped. */
@@ -88,8 +91,9 @@ function killNow(directory: string): void {
     write(join(directory, 'cgroup.kill'), '1')
     return
   }
-  // Frozen processes cannot fork away from the list; SIGKILL reaches them when they are thawed.
-  const frozen = existsSync(join(directory, 'freezer.state')) && write(join(directory, 'freezer.state'), 'FROZEN')
+  // Frozen processes cannot fork away from the list; on v1 SIGKILL reaches them when they are thawed.
+  const freezer = ['freezer.state', 'cgroup.freeze'].find((name) => existsSync(join(directory, name)))
+  const frozen = freezer !== undefined && write(join(directory, freezer), freezer === 'freezer.state' ? 'FROZEN' : '1')
   try {
     for (const pid of processesIn(directory))
       try {
@@ -99,7 +103,8 @@ function killNow(directory: string): void {
       }
   } finally {
     // Also those that somebody paused one by one.
-    if (frozen) for (const below of descend(directory)) write(join(below, 'freezer.state'), 'THAWED')
+    if (frozen)
+      for (const below of descend(directory)) write(join(below, freezer), freezer === 'freezer.state' ? 'THAWED' : '0')
   }
 }
 
