@@ -67,7 +67,13 @@ export class OutputPump implements LogPump, LiveLog {
       onStored: (last) => this.#onStored(last),
     })
     this.finished = this.#done.promise
-    this.#lanes = { stdout: this.#lane('stdout', options.stdout), stderr: this.#lane('stderr', options.stderr) }
+    const stdout = this.#lane('stdout', options.stdout)
+    try {
+      this.#lanes = { stdout, stderr: this.#lane('stderr', options.stderr) }
+    } catch (error) {
+      stdout.source.close()
+      throw error
+    }
     if (options.adopted) this.#takeWhatWaits()
   }
 
