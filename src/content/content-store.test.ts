@@ -317,4 +317,30 @@ describe('garbage', () => {
     await collecting
     lease.release()
   })
+
+  test('the same with collectors in processes of their own', async () => {
+    const script = join(import.meta.dirname, '../testing/system/collect-child.ts')
+    const arguments_ = ['--conditions=tscontainer-source', script, fixture.root]
+    const children = [1, 2].map(() => spawn(process.execPath, arguments_, { stdio: ['ignore', 'pipe', 'inherit'] }))
+    await Promise.all(children.map((child) => once(child.stdout, 'data')))
+    const texts = Array.from({ length: 12 }, (_, at) => Buffer.from(`blob ${at}`))
+    const until = Date.now() + 1500
+    while (Date.now() < until) {
+      const lease = fixture.content.createLease()
+      await Promise.all(
+        texts.map((text) => fixture.content.ingest([text], { lease, expected: { digest: digestOf(text) } })),
+      )
+      for (const text of texts) {
+        expect(fixture.content.has(digestOf(text))).toBe(true)
+        expect(await fixture.content.readBytes(digestOf(text), { maxBytes: 100 })).toEqual(text)
+      }
+      lease.release()
+    }
+    for (const child of children) {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
+    await fixture.content.collectGarbage()
+    expect(fixture.files()).toEqual({ blobs: [], ingest: [] })
+  })
 })

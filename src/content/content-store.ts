@@ -118,7 +118,6 @@ export class ContentStore {
   /** Starts a blob. Dispose the writer in any case. With a `ref` its `size` may start above zero. */
   async openWriter(options: WriterOptions): Promise<BlobWriter> {
     throwIfAborted(options, 'The ingest')
-    if (options.expected?.digest) options.lease.addBlob(options.expected.digest)
     const { ref } = options
     const file = (ref === undefined ? null : this.#files.claim(ref)) ?? this.#files.fresh(ref ?? null)
     const writer = new BlobWriter({
