@@ -1,4 +1,4 @@
-import { closeSync } from 'node:fs'
+import { access, closeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { abortError, callErrors } from '../errors/call-errors.ts'
 import { EngineError } from '../errors/engine-error.ts'
@@ -41,6 +41,9 @@ class LauncherThread {
 
   constructor(entry: URL, onLost: (error: unknown) => void) {
     this.#onLost = onLost
+    // Any call starts the pool of libuv, whose threads take over the namespaces of whoever makes the first one: that must
+    // not be the launcher thread.
+    access('/', () => {})
     this.#worker = new Worker(entry, {
       execArgv: workerExecArgv(),
       env: {},
