@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import type { ContentStore } from '../content/content-store.ts'
 import { archiveErrors } from '../errors/archive-errors.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
@@ -37,11 +37,6 @@ export async function requireFile(files: ArchiveFiles, name: string, why: string
     message: `The archive does not hold "${name}", ${why}. Make it again.`,
     subject: { type: 'file', id: name },
   })
-}
-
-/** Opens the archive's file for reading of ranges; null when the bytes are elsewhere. */
-export async function openRange(file: ArchiveFile): Promise<FileHandle | null> {
-  return file.content.kind === 'range' ? open(file.content.path, 'r') : null
 }
 
 /** The bytes of a file; `length` of them when given. */

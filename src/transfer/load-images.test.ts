@@ -536,6 +536,18 @@ describe('hostile and broken archives leave nothing', () => {
     expectNothing()
   })
 
+  test('options that are none', async () => {
+    const load = (options: object) => loadImages(services, slow(whole), options)
+    await expect(load({ plattform: 'x' })).rejects.toMatchObject({
+      code: 'call.unknown_option',
+      details: { key: 'plattform' },
+    })
+    await expect(load({ limits: { entrys: 1 } })).rejects.toMatchObject({ code: 'call.unknown_option' })
+    await expect(load({ limits: { entries: 'many' } })).rejects.toMatchObject({ code: 'call.bad_option' })
+    await expect(load({ repository: 7 })).rejects.toMatchObject({ code: 'call.bad_option' })
+    expectNothing()
+  })
+
   test('paths that are none', async () => {
     await expect(loadImages(services, join(fixture.scratch, 'nowhere'))).rejects.toMatchObject({
       code: 'archive.not_found',

@@ -19,6 +19,7 @@ import type { ProgressSink } from '../progress/progress-event.ts'
 import { allOrAbort } from './all-or-abort.ts'
 import { type ImagePlan, type LayerPlan, planImage } from './image-plan.ts'
 import type { LayerFile, LayerToUnpack } from './layer-unpacker.ts'
+import { checkLoadOptions } from './transfer-options.ts'
 import type { TransferServices } from './transfer-services.ts'
 
 export interface LoadOptions extends CallOptions {
@@ -54,12 +55,12 @@ export function loadImages(
   return startOperation(
     async ({ signal, report }) => {
       const { content } = services
-      const platform = options.platform === undefined ? null : parsePlatform(options.platform)
-      const limits = { ...defaultArchiveLimits, ...options.limits }
+      const { platform: wanted, repository, limits: changed } = checkLoadOptions(options)
+      const platform = wanted === undefined ? null : parsePlatform(wanted)
+      const limits = { ...defaultArchiveLimits, ...changed }
       const lease = content.createLease()
       try {
         report({ type: 'stage', stage: 'read' })
-        const { repository } = options
         const archive = await readArchive(source, { content, lease, limits, report, signal, repository })
         const plans: ImagePlan[] = []
         for (const image of archive.images)

@@ -10,6 +10,7 @@ import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
 import { ByteMeter } from '../progress/byte-meter.ts'
 import { type Operation, startOperation } from '../progress/operation.ts'
+import { checkSaveOptions } from './transfer-options.ts'
 import type { TransferServices } from './transfer-services.ts'
 
 export interface SaveOptions extends CallOptions {
@@ -34,8 +35,8 @@ export function saveImages(
 ): Operation<void> {
   return startOperation(
     async ({ signal, report }) => {
-      const format = options.format ?? 'docker-archive'
-      checkOptions(format, target, images)
+      const format = checkSaveOptions(options).format ?? 'docker-archive'
+      checkTarget(format, target, images)
       const { content } = services
       await content.withLease(async (lease) => {
         const bundled = await bundle(images, lease, signal)
@@ -93,10 +94,8 @@ async function bundle(
   return [...bundled.values()]
 }
 
-function checkOptions(format: string, target: string | Writable, images: readonly ImageToSave[]): void {
+function checkTarget(format: ArchiveFormat, target: string | Writable, images: readonly ImageToSave[]): void {
   const fail = (message: string) => callErrors.error('bad_option', { message })
-  if (!['docker-archive', 'oci-archive', 'oci-layout'].includes(format))
-    throw fail(`format "${format}" is none of docker-archive, oci-archive and oci-layout.`)
   if (format === 'oci-layout' && typeof target !== 'string')
     throw fail('An oci-layout is a directory: give its path as the target, not a stream.')
   if (images.length === 0) throw fail('There is no image to save. Name at least one.')
