@@ -13,8 +13,10 @@ export { runtimeErrors } from '../errors/runtime-errors.ts'
 export { storageErrors } from '../errors/storage-errors.ts'
 export type { Cgroups } from '../host/cgroup/cgroups.ts'
 export type { OomWatch } from '../host/cgroup/oom-watch.ts'
+export type { CommandOptions, CommandResult } from '../host/command.ts'
 export type { FileLock } from '../host/file-lock.ts'
 export type { BridgeRules, Firewall, FirewallReport, ForwardingReport } from '../host/firewall.ts'
+export type { CgroupMode, KernelFeatures } from '../host/kernel.ts'
 export type {
   LaunchedProcess,
   Launcher,
@@ -26,9 +28,11 @@ export type {
 } from '../host/launcher.ts'
 export type { BridgePlan, LinkAddress, LinkInfo, Links, RouteInfo } from '../host/links.ts'
 export type { MountSpec } from '../host/mount-spec.ts'
+export type { MountTable } from '../host/mount-table.ts'
 export type { NetnsPlan, VethPlan } from '../host/netns-plan.ts'
 export type { ProcessControl } from '../host/process-control.ts'
 export type { ProcessIdentity } from '../host/process-identity.ts'
+export type { Xattrs } from '../host/xattr.ts'
 export { type CallOptions, raceAbort, throwIfAborted } from '../lifetime/call-options.ts'
 export { KeyedLock } from '../lifetime/keyed-lock.ts'
 export { Scope, withRollback } from '../lifetime/scope.ts'
