@@ -1,10 +1,10 @@
 import { type Duplex, pipeline, Readable } from 'node:stream'
-import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { createGunzip } from 'node:zlib'
+import { unzstd } from '../content/unzstd.ts'
 import { archiveErrors } from '../errors/archive-errors.ts'
 import { isEngineError } from '../errors/engine-error.ts'
 import { filterCommand } from '../host/filter-command.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
-import { type FramePiece, ZstdFrames } from '../oci/zstd-frames.ts'
 
 export type Compression = 'none' | 'gzip' | 'zstd' | 'bzip2' | 'xz'
 
@@ -59,42 +59,6 @@ async function* through(filter: Duplex, source: AsyncIterable<Uint8Array>): Asyn
   // An error of the source destroys the filter with it, so the loop below reports it.
   pipeline(Readable.from(source, { objectMode: false }), filter, () => {})
   for await (const chunk of filter) yield chunk as Buffer
-}
-
-/** Frame by frame: Node's decompressor would stop after the first one and say nothing. */
-async function* unzstd(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const pieces = framePieces(source)
-  try {
-    while (true) {
-      const first = await pieces.next()
-      if (first.done) return
-      yield* through(createZstdDecompress(filterOptions), frameOf(first.value, pieces))
-    }
-  } finally {
-    await pieces.return(undefined)
-  }
-}
-
-async function* frameOf(first: FramePiece, pieces: AsyncGenerator<FramePiece>): AsyncGenerator<Uint8Array> {
-  yield first.bytes
-  for (let last = first.last; !last; ) {
-    const next = await pieces.next()
-    if (next.done) return
-    last = next.value.last
-    if (next.value.bytes.length > 0) yield next.value.bytes
-  }
-}
-
-async function* framePieces(source: AsyncIterable<Uint8Array>): AsyncGenerator<FramePiece> {
-  const frames = new ZstdFrames()
-  for await (const chunk of source) {
-    try {
-      yield* frames.push(chunk)
-    } catch (error) {
-      throw error instanceof RangeError ? corrupt('zstd', error) : error
-    }
-  }
-  if (!frames.complete) throw truncated('zstd')
 }
 
 function describeFailure(error: unknown, compression: Compression): unknown {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { closeSync, createReadStream, openSync, readSync } from 'node:fs'
+import { closeSync, createReadStream, openSync, type ReadStream, readSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { createGunzip } from 'node:zlib'
+import { unzstd } from '../content/unzstd.ts'
 import { EngineError } from '../errors/engine-error.ts'
 import { layerErrors } from '../errors/layer-errors.ts'
 import { mountRoot } from '../host/mount-root.ts'
@@ -87,8 +88,6 @@ async function readCompressed(
     throw layerErrors.error('unsupported_entry', {
       message: `The layer is compressed with ${compression}; layers are plain, gzip or zstd. Unpack it first, or import it as a root file system.`,
     })
-  const options = { chunkSize: 1 << 20, readableHighWaterMark: 4 << 20 }
-  const inflate = compression === 'gzip' ? createGunzip(options) : createZstdDecompress(options)
   const input = createReadStream('', {
     fd,
     start: offset,
@@ -96,10 +95,8 @@ async function readCompressed(
     autoClose: false,
     highWaterMark: 1 << 20,
   })
-  input.on('error', (error) => inflate.destroy(error))
-  input.pipe(inflate)
   try {
-    for await (const chunk of inflate) take(chunk as Buffer)
+    for await (const chunk of compression === 'gzip' ? gunzip(input) : unzstd(input, 1 << 20)) take(chunk)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'Z_BUF_ERROR')
@@ -114,6 +111,13 @@ async function readCompressed(
       })
     throw error
   }
+}
+
+function gunzip(input: ReadStream): AsyncIterable<Buffer> {
+  const options = { chunkSize: 1 << 20, readableHighWaterMark: 4 << 20 }
+  const inflate = createGunzip(options)
+  input.on('error', (error) => inflate.destroy(error))
+  return input.pipe(inflate)
 }
 
 class SizeCheck {
