@@ -1,5 +1,6 @@
 import { lstatSync, readdirSync, renameSync, rmdirSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as immediate } from 'node:timers/promises'
 import { errnoOf } from '../errors/host-errors.ts'
 import type { DiagnosticsSink } from './diagnostics.ts'
 import type { DriverHost } from './driver-host.ts'
@@ -70,7 +71,12 @@ export class Trash {
 
   async #delete(paths: readonly string[]): Promise<void> {
     try {
-      const large = paths.filter((path) => !deleteSmall(path, { left: smallTree }))
+      const large: string[] = []
+      for (const path of paths) {
+        if (!deleteSmall(path, { left: smallTree })) large.push(path)
+        // Others have their turn after each tree.
+        await immediate()
+      }
       for (let i = 0; i < large.length; i += 100)
         await this.#host.run('rm', ['-rf', '--', ...large.slice(i, i + 100)], { timeoutMs: 3_600_000 })
     } catch (error) {

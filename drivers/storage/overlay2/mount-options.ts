@@ -9,11 +9,13 @@ export interface OverlaySupport {
 }
 
 /**
- * Off, each for a reason: `redirect_dir` and `metacopy` leave directories and files in the upper layer that are not
+ * Features off, each for a reason: `redirect_dir` and `metacopy` leave directories and files in the upper layer that are not
  * whole without their lower ones, so a layer made from them would lose content; `index` ties an upper directory to one
- * lower stack; `xino` changes inode numbers between kernels. Source: Documentation/filesystems/overlayfs.rst.
+ * lower stack; `xino` changes inode numbers between kernels. `nofollow`, because `off`
+ * may follow redirects that a layer brings along (`redirect_always_follow`), and because `userxattr` goes with nothing
+ * else. Source: Documentation/filesystems/overlayfs.rst.
  */
-export const features = ['redirect_dir=off', 'metacopy=off', 'index=off', 'xino=off'] as const
+export const features = ['redirect_dir=nofollow', 'metacopy=off', 'index=off', 'xino=off'] as const
 
 /** Longest list of lower directories that the kernel takes (OVL_MAX_STACK in fs/overlayfs/params.h). */
 export const kernelMaxDepth = 500

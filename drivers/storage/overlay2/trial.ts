@@ -70,12 +70,15 @@ export async function tryOverlay(context: DriverContext, options: Overlay2Option
   return last
 }
 
-/** Those that this kernel has a switch for; asked after a first mount has loaded the module. */
+/** For older kernels: what they have a switch for; asked after a first mount has loaded the module. */
 const knownFeatures = (): readonly string[] =>
-  features.filter((feature) => {
-    const name = feature.split('=')[0]!
-    return existsSync(`/sys/module/overlay/parameters/${name === 'xino' ? 'xino_auto' : name}`)
-  })
+  features
+    .filter((feature) => {
+      const name = feature.split('=')[0]!
+      return existsSync(`/sys/module/overlay/parameters/${name === 'xino' ? 'xino_auto' : name}`)
+    })
+    // `nofollow` came with Linux 4.16.
+    .map((feature) => feature.replace('=nofollow', '=off'))
 
 async function tryOne(context: DriverContext, support: OverlaySupport, call?: CallOptions): Promise<Trial> {
   throwIfAborted(call, 'Trying overlay')
