@@ -24,7 +24,12 @@ export class RootFacts {
     this.#services = services
   }
 
-  async prepare(record: ContainerRecord, mounts: readonly MountSpec[], call?: CallOptions): Promise<ResolvedUser> {
+  /** `mounts` is asked each time something is to be mounted: some mounts must be made ready anew. */
+  async prepare(
+    record: ContainerRecord,
+    mounts: () => Promise<readonly MountSpec[]>,
+    call?: CallOptions,
+  ): Promise<ResolvedUser> {
     const { user, workdir, image } = record.spec
     const fresh = record.startedAt === null
     const key = image.chain ?? ''
@@ -34,7 +39,7 @@ export class RootFacts {
     const target = this.#services.paths.workMount(record.id)
     mkdirSync(target, { recursive: true })
     try {
-      await using lease = await this.#services.mount(target, mounts, call)
+      await using lease = await this.#services.mount(target, await mounts(), call)
       const accounts = readAccounts(lease.path)
       const resolved = resolveUser(user, accounts)
       const existed = makeDirectoryInRoot(lease.path, workdir)

@@ -77,7 +77,7 @@ async function launch(
   const directory = services.paths.container(record.id)
   const durable = durabilityOf(record.lifetime) === 'durable'
   const guarded = record.lifetime === 'process' ? services.guard() : Promise.resolve()
-  const mounts = await services.roots.mounts(record.id, options)
+  const mounts = () => services.roots.mounts(record.id, options)
   // The longest waits side by side; each undoes itself when another one fails.
   const [user, networking, sink] = await allOrUndo(
     [
@@ -110,7 +110,7 @@ async function launch(
     {
       directory,
       spec: runtimeSpec(services, record, user, networking, directory),
-      root: { target: services.paths.containerRoot, mounts },
+      root: { target: services.paths.containerRoot, mounts: await mounts() },
       stdio: stdio.given,
       lifetime: record.lifetime,
     },

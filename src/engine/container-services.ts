@@ -36,11 +36,7 @@ export async function openContainerServices(
   const diagnostics = parts.get(t.diagnostics)
   const journal = parts.get(t.journal)
   const logs = parts.get(t.logs)
-  const [storage, runtime, networks] = await Promise.all([
-    parts.get(t.storage),
-    parts.get(t.runtime),
-    parts.get(t.networks),
-  ])
+  const [storage, runtime] = await Promise.all([parts.get(t.storage), parts.get(t.runtime)])
   const features = host.features()
   // `process` containers lie below this process's own cgroup, which the guard ends; detached ones below the root's.
   const id = options.role === 'monitor' ? `root.${state.rootId}` : owner.id
@@ -65,7 +61,7 @@ export async function openContainerServices(
       mounts: (draft, call) => storage.draftMounts(draft, call),
       remove: (draft, durable, call) => storage.removeDraft(draft, { ...call, durable }),
     },
-    networks: containerNetworks(networks),
+    networks: containerNetworks(parts.get(t.networks)),
     seccomp: features.seccomp
       ? defaultSeccomp({
           architecture: hostPlatform().architecture,

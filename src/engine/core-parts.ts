@@ -21,10 +21,10 @@ import { createDiagnostics } from './diagnostics.ts'
 import { driverContext } from './driver-context.ts'
 import { DriverRegistry } from './driver-registry.ts'
 import { defaultRoot, type ParsedEngineOptions } from './engine-options.ts'
-import { LogDrivers } from './log-drivers.ts'
 import { monitorCommand } from './monitor-command.ts'
 import { MonitorControl } from './monitor-control.ts'
 import { openNetworks } from './open-networks.ts'
+import { OpenedDrivers } from './opened-drivers.ts'
 import { spawnMonitor } from './spawn-monitor.ts'
 import { definePart, type PartFactory, type Parts } from './wiring.ts'
 
@@ -76,8 +76,11 @@ export function coreParts(
     definePart(t.runtime, async (parts) =>
       scope.own(await chooseRuntime(parts.get(t.drivers), options.runtime, context(parts, 'runtime'))),
     ),
-    definePart(t.logs, (parts) => scope.own(new LogDrivers(parts.get(t.drivers), context(parts, 'log')))),
-    definePart(t.networks, async (parts) => scope.own(await openNetworks(parts, options, context(parts, 'network')))),
+    definePart(t.logs, (parts) => scope.own(new OpenedDrivers('log', parts.get(t.drivers), context(parts, 'log')))),
+    definePart(t.networks, (parts) => {
+      const drivers = scope.own(new OpenedDrivers('network', parts.get(t.drivers), context(parts, 'network')))
+      return openNetworks(parts, options, drivers)
+    }),
     definePart(t.monitor, (parts) => {
       const { paths } = parts.get(t.state)
       return new MonitorControl(paths, () =>

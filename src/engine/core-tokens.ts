@@ -12,8 +12,8 @@ import type { State } from '../state/open-state.ts'
 import type { Owner, Owners } from '../state/owners.ts'
 import type { TransferServices } from '../transfer/transfer-services.ts'
 import type { DriverRegistry } from './driver-registry.ts'
-import type { LogDrivers } from './log-drivers.ts'
 import type { MonitorControl } from './monitor-control.ts'
+import type { OpenedDrivers } from './opened-drivers.ts'
 import { createToken } from './wiring.ts'
 
 /**
@@ -32,8 +32,8 @@ export const coreTokens = {
   images: createToken<ImageStore>('images'),
   storage: createToken<Promise<SnapshotService>>('storage'),
   runtime: createToken<Promise<RuntimeDriver>>('runtime'),
-  logs: createToken<LogDrivers>('logs'),
-  networks: createToken<Promise<NetworkService>>('networks'),
+  logs: createToken<OpenedDrivers<'log'>>('logs'),
+  networks: createToken<NetworkService>('networks'),
   monitor: createToken<MonitorControl>('monitor'),
   transfer: createToken<Promise<TransferServices>>('transfer'),
   containerServices: createToken<Promise<ContainerServices>>('container-services'),

@@ -4,22 +4,22 @@ import type { NetworkService } from '../network/network-service.ts'
 
 /** The networks of a root: `bridge`, `host` and `none`. */
 export class Networks {
-  readonly #service: () => Promise<NetworkService>
+  readonly #service: () => NetworkService
 
   /** @internal */
-  constructor(service: () => Promise<NetworkService>) {
+  constructor(service: () => NetworkService) {
     this.#service = service
   }
 
   /** By name or id. @throws `network.not_found` */
   async get(nameOrId: string, _call?: CallOptions): Promise<Network> {
-    const facts = (await this.#service()).inspect(nameOrId)
+    const facts = this.#service().inspect(nameOrId)
     return new Network(this.#service, facts.id, facts.name)
   }
 
   /** All of them. */
   async *list(_call?: CallOptions): AsyncIterable<Network> {
-    for (const facts of (await this.#service()).list()) yield new Network(this.#service, facts.id, facts.name)
+    for (const facts of this.#service().list()) yield new Network(this.#service, facts.id, facts.name)
   }
 }
 
@@ -27,10 +27,10 @@ export class Networks {
 export class Network {
   readonly id: string
   readonly name: string
-  readonly #service: () => Promise<NetworkService>
+  readonly #service: () => NetworkService
 
   /** @internal */
-  constructor(service: () => Promise<NetworkService>, id: string, name: string) {
+  constructor(service: () => NetworkService, id: string, name: string) {
     this.#service = service
     this.id = id
     this.name = name
@@ -38,6 +38,6 @@ export class Network {
 
   /** @throws `network.not_found` */
   async inspect(_call?: CallOptions): Promise<NetworkInspect> {
-    return (await this.#service()).inspect(this.id)
+    return this.#service().inspect(this.id)
   }
 }
