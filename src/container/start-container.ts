@@ -17,6 +17,7 @@ import { openStdio } from './container-stdio.ts'
 import type { LocalHolder } from './local-holder.ts'
 import { removeContainer } from './remove-container.ts'
 import type { RootFacts } from './root-facts.ts'
+import { leaseRoot } from './root-lease.ts'
 import type { RunningContainer } from './running-container.ts'
 import type { ContainerNetworking, ContainerServices } from './services.ts'
 import { isRunning, stateConflict } from './state-guards.ts'
@@ -77,11 +78,10 @@ async function launch(
   const directory = services.paths.container(record.id)
   const durable = durabilityOf(record.lifetime) === 'durable'
   const guarded = record.lifetime === 'process' ? services.guard() : Promise.resolve()
-  const mounts = () => services.roots.mounts(record.id, options)
   // The longest waits side by side; each undoes itself when another one fails.
   const [user, networking, sink] = await allOrUndo(
     [
-      facts.prepare(record, mounts, options),
+      facts.prepare(record, options),
       services.networks.attach({ ...record, hostname: spec.hostname, durable, directory }, spec.networks, options),
       openSink(services, record),
       guarded,
@@ -110,7 +110,8 @@ async function launch(
     {
       directory,
       spec: runtimeSpec(services, record, user, networking, directory),
-      root: { target: services.paths.containerRoot, mounts: await mounts() },
+      root: { target: services.paths.containerRoot, mounts: await services.roots.mounts(record.id, options) },
+      lookAtRoot: () => leaseRoot(services, record),
       stdio: stdio.given,
       lifetime: record.lifetime,
     },

@@ -1,4 +1,4 @@
-import type { RootMount } from '../host/launcher.ts'
+import type { MountLease, RootMount } from '../host/launcher.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { RuntimeProcess as ProcessSpec, RuntimeResources, RuntimeSpec } from '../oci/runtime-spec.ts'
 import type { ContainerId } from './ids.ts'
@@ -16,6 +16,8 @@ export interface Bundle {
   readonly spec: RuntimeSpec
   /** Where the root is and how to mount it; `spec.root.path` equals `root.target`. */
   readonly root: RootMount
+  /** Mounts the root once more, elsewhere, when the driver wants to see why a program could not be executed. */
+  lookAtRoot?(): Promise<MountLease>
   readonly stdio: Stdio
   readonly lifetime: 'process' | 'detached'
 }

@@ -67,7 +67,7 @@ export async function openContainerServices(
           architecture: hostPlatform().architecture,
           kernelRelease: features.release,
           capabilities: defaultCapabilities,
-          form: runtime.facts['seccomp'] === 'crun-bpf' ? 'crun-bpf' : 'profile',
+          form: runtime.seccompForm,
         })
       : {},
     cgroupMode: features.cgroup,

@@ -33,10 +33,12 @@ export async function runMonitor(args: MonitorArguments, attempt: number): Promi
     const watcher = await startWatcher(monitorCommand(args), attempt)
     const core = await openCore(args, scope)
     const idle = Promise.withResolvers<void>()
-    const server = scope.own(await serve(paths, core, () => scheduleIdleCheck()))
+    // Until everything is taken over an idle socket means nothing.
+    let onIdle = () => {}
+    const server = scope.own(await serve(paths, core, () => onIdle()))
     await adoptAll(core)
-    const scheduleIdleCheck = idleCheck(core, server, idle.resolve)
-    scheduleIdleCheck()
+    onIdle = idleCheck(core, server, idle.resolve)
+    onIdle()
     await idle.promise
     watcher[Symbol.dispose]()
     return true

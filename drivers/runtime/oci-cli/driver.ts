@@ -144,7 +144,7 @@ export class OciCliDriver implements RuntimeDriver {
     const { args, env, cwd } = bundle.spec.process
     const said = readRuntimeLog(join(bundle.directory, bundleFiles.log))
     if (exitCode > 128 && said === '') return
-    const lease = await this.#context.host.launcher.mount(bundle.root)
+    const lease = await (bundle.lookAtRoot?.() ?? this.#context.host.launcher.mount(bundle.root))
     try {
       const refusal = said || refusedByKernel(lease.path, args, env, cwd)
       if (refusal) throw notExecutableError(what, args[0] ?? '', refusal)

@@ -26,7 +26,7 @@ afterAll(async () => {
 type Spec = Omit<ContainerSpec, 'image'>
 
 const run = (command: readonly string[], spec: Spec = {}): Promise<Container> =>
-  engine.containers.run({ image: imageName, networks: 'none', command, ...spec })
+  engine.containers.run({ image: imageName, networks: 'none', stopTimeout: 200, command, ...spec })
 
 const shell = (script: string, spec: Spec = {}) => run(['sh', '-c', script], spec)
 
@@ -61,7 +61,7 @@ describe('exit statuses', () => {
   })
 
   test('128 + n for a signal', async () => {
-    await using container = await shell('kill -9 $$')
+    await using container = await shell("sh -c 'kill -9 $$'; exit $?")
     expect((await container.wait()).exitCode).toBe(137)
   })
 
