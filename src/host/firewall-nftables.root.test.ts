@@ -206,7 +206,7 @@ describe('tables', () => {
   test('of several bridges stand apart', async () => {
     await firewall.ensureBridge(rules('in'))
     await firewall.ensureBridge(rules('in2', { internal: true }))
-    expect((await firewall.listBridges()).sort()).toEqual(['in', 'in2'])
+    expect([...(await firewall.listBridges())].sort()).toEqual(['in', 'in2'])
     await firewall.removeBridge('in')
     await firewall.removeBridge('in')
     expect(await firewall.listBridges()).toEqual(['in2'])
