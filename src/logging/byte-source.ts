@@ -7,13 +7,26 @@ export interface ByteSourceEvents {
   onBytes(bytes: Buffer): void
   /** Once: at the end of the stream, or when reading failed. Not after `close`. */
   onEnd(error: Error | null): void
+  /** Reading has to wait for something of this machine, such as room on the disk; called once per such time. */
+  onStarved?(reason: unknown): void
+}
+
+/** One end of a pipe that bytes come from. */
+export interface PipeSource {
+  /** The descriptor is left unread: its pipe fills, and whoever writes to it waits. */
+  pause(): void
+  resume(): void
+  /** Takes what the pipe holds at this moment, at most `limit` bytes; reading stops after it. */
+  drain(limit: number): void
+  /** Closes the descriptor; no event follows. */
+  close(): void
 }
 
 const slabBytes = 65536
 const smallestRead = 16384
 
 /** Reads a pipe or FIFO as its bytes come, without a thread of the pool; owns the descriptor. */
-export class ByteSource {
+export class ByteSource implements PipeSource {
   readonly #fd: number
   readonly #events: ByteSourceEvents
   readonly #socket: Socket
@@ -39,7 +52,6 @@ export class ByteSource {
     this.#socket.resume()
   }
 
-  /** The descriptor is left unread: its pipe fills, and whoever writes to it waits. */
   pause(): void {
     this.#paused = true
     this.#socket.pause()
@@ -50,7 +62,6 @@ export class ByteSource {
     if (!this.#finished) this.#socket.resume()
   }
 
-  /** Takes what the pipe holds at this moment, at most `limit` bytes. */
   drain(limit: number): void {
     if (this.#finished) return
     this.#socket.pause()
@@ -71,7 +82,6 @@ export class ByteSource {
     }
   }
 
-  /** Closes the descriptor; no event follows. */
   close(): void {
     this.#finished = true
     this.#socket.destroy()

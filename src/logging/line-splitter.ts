@@ -31,6 +31,11 @@ export class LineSplitter {
     this.#numbering = numbering
   }
 
+  /** Goes on with a line whose pieces so far another process stored. */
+  continueLine(piece: PartialMark): void {
+    this.#open = piece
+  }
+
   /** What was read of the current line and is in no entry yet. */
   get pending(): Uint8Array {
     return this.#carry.length === 1 ? this.#carry[0]! : Buffer.concat(this.#carry, this.#carried)

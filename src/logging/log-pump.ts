@@ -1,8 +1,10 @@
 import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
 import type { LogEntry, LogSink, LogStream } from '../driver-kit/log-driver.ts'
+import { closeQuietly } from '../host/pipe.ts'
 import type { AttachedOutput, AttachOptions } from './attach-output.ts'
 import type { FollowQuery } from './follow.ts'
 import { OutputPump } from './output-pump.ts'
+import { recoverSpools } from './recover-spool.ts'
 
 export interface LogPumpOptions {
   /** Reading ends of the container's standard output and error; the pump owns and closes them. */
@@ -53,12 +55,27 @@ export interface LogPump {
 
 /** Starts reading at once. */
 export function startLogPump(options: LogPumpOptions): LogPump {
-  return new OutputPump(options)
+  return new OutputPump(options, null)
 }
 
-/** Starts a pump where the sink's stored log ends. */
-export async function resumeLogPump(options: Omit<LogPumpOptions, 'firstSequence' | 'notBefore'>): Promise<LogPump> {
-  const { sink } = options
-  const [sequence, time] = await Promise.all([sink.lastSequence?.() ?? 0n, sink.lastTime?.() ?? 0n])
-  return startLogPump({ ...options, firstSequence: sequence + 1n, notBefore: time })
+export interface ResumeLogPumpOptions extends Omit<LogPumpOptions, 'firstSequence' | 'notBefore'> {
+  /**
+   * For FIFOs: an existing directory of the container's own. Output goes through a file there, so that the death of this
+   * process at any moment loses no byte of it: the next pump with the same directory goes on where the log ends.
+   */
+  readonly spoolDirectory?: string | undefined
+}
+
+/** Starts a pump where the sink's stored log ends. The descriptors are the pump's, also when this rejects. */
+export async function resumeLogPump(options: ResumeLogPumpOptions): Promise<LogPump> {
+  const { sink, spoolDirectory, ...rest } = options
+  try {
+    const [sequence, time] = await Promise.all([sink.lastSequence?.() ?? 0n, sink.lastTime?.() ?? 0n])
+    const spools = spoolDirectory === undefined ? null : await recoverSpools(spoolDirectory, sink, Number(sequence))
+    return new OutputPump({ ...rest, sink, firstSequence: sequence + 1n, notBefore: time }, spools)
+  } catch (error) {
+    closeQuietly(options.stdout)
+    closeQuietly(options.stderr)
+    throw error
+  }
 }

@@ -1,7 +1,7 @@
 import type { LogEntry, LogStream } from '../driver-kit/log-driver.ts'
 import { loggingErrors } from '../errors/logging-errors.ts'
 import { type AttachedOutput, AttachedStream, type AttachOptions, attachedOutput } from './attach-output.ts'
-import { ByteSource } from './byte-source.ts'
+import { ByteSource, type ByteSourceEvents, type PipeSource } from './byte-source.ts'
 import type { ChunkEntry } from './chunk-entry.ts'
 import { type FollowQuery, followLog } from './follow.ts'
 import { LineSplitter, type Numbering } from './line-splitter.ts'
@@ -11,6 +11,8 @@ import type { LogPump, LogPumpOptions, LogPumpStats } from './log-pump.ts'
 import { LogWriter } from './log-writer.ts'
 import { PartialJoiner } from './partial-joiner.ts'
 import { RecentEntries } from './recent-entries.ts'
+import type { RecoveredSpools } from './recover-spool.ts'
+import { SpoolSource } from './spool-source.ts'
 
 /** With more than this waiting for the sink, the pump reads no further: the container waits at its full pipe. */
 const highWater = 2 << 20
@@ -24,8 +26,12 @@ const drainBytes = 16 << 20
 /** One of the two streams on its way. */
 interface Lane {
   readonly stream: LogStream
-  readonly source: ByteSource
+  readonly source: PipeSource
+  /** The same source when it goes through a spool. */
+  readonly spool: SpoolSource | null
   readonly splitter: LineSplitter
+  /** For the spool: which of its bytes are in entries up to which sequence number. */
+  readonly marks: { readonly last: number; offset: number }[]
   bytes: number
   ended: boolean
 }
@@ -49,8 +55,10 @@ export class OutputPump implements LogPump, LiveLog {
   #ending = false
   #ended = false
   #approximate = false
+  /** Stopped before the output ended: another pump will go on. */
+  #handOver = false
 
-  constructor(options: LogPumpOptions) {
+  constructor(options: LogPumpOptions, spools: RecoveredSpools | null) {
     this.#options = options
     this.#first = Number(options.firstSequence)
     this.#numbering = { next: this.#first }
@@ -67,14 +75,14 @@ export class OutputPump implements LogPump, LiveLog {
       onStored: (last) => this.#onStored(last),
     })
     this.finished = this.#done.promise
-    const stdout = this.#lane('stdout', options.stdout)
+    const stdout = this.#lane('stdout', options.stdout, spools)
     try {
-      this.#lanes = { stdout, stderr: this.#lane('stderr', options.stderr) }
+      this.#lanes = { stdout, stderr: this.#lane('stderr', options.stderr, spools) }
     } catch (error) {
       stdout.source.close()
       throw error
     }
-    if (options.adopted) this.#takeWhatWaits()
+    this.#takeWhatWaits()
   }
 
   get ended(): boolean {
@@ -120,13 +128,20 @@ export class OutputPump implements LogPump, LiveLog {
   }
 
   drainAndFinish(): Promise<void> {
-    for (const lane of this.#allLanes()) if (!lane.ended) this.#drain(lane)
-    return this.stop()
+    for (const lane of this.#allLanes()) {
+      if (lane.ended) continue
+      this.#drain(lane)
+      lane.source.close()
+      this.#endLane(lane)
+    }
+    return this.finished
   }
 
   stop(): Promise<void> {
     for (const lane of this.#allLanes()) {
       lane.source.close()
+      // The beginning of a line stays in the spool, for the pump that goes on with it.
+      if (lane.spool) this.#handOver = true
       this.#endLane(lane)
     }
     return this.finished
@@ -136,24 +151,35 @@ export class OutputPump implements LogPump, LiveLog {
     return [this.#lanes.stdout, this.#lanes.stderr]
   }
 
-  #lane(stream: LogStream, fd: number): Lane {
-    const source = new ByteSource(fd, {
+  #lane(stream: LogStream, fd: number, spools: RecoveredSpools | null): Lane {
+    const splitter = new LineSplitter(stream, this.#options.maxLineBytes ?? 16384, this.#numbering)
+    const events: ByteSourceEvents = {
       onBytes: (bytes) => this.#onBytes(lane, bytes),
       onEnd: (error) => {
         if (error) this.#reportReadFailure(stream, error)
         this.#endLane(lane)
       },
-    })
-    const splitter = new LineSplitter(stream, this.#options.maxLineBytes ?? 16384, this.#numbering)
-    const lane: Lane = { stream, source, splitter, bytes: 0, ended: false }
+      onStarved: (reason) =>
+        this.#report('error', 'There is no room to take output of a container; it waits until there is.', reason),
+    }
+    const recovered = spools?.[stream]
+    if (recovered?.open) splitter.continueLine(recovered.open)
+    const spool = recovered ? new SpoolSource(fd, recovered.file, recovered.stored, events) : null
+    const source = spool ?? new ByteSource(fd, events)
+    const lane: Lane = { stream, source, spool, splitter, marks: [], bytes: 0, ended: false }
     return lane
   }
 
+  /** What a dead holder left behind: in its spools, and in the pipes when the program runs on. */
   #takeWhatWaits(): void {
+    const { adopted } = this.#options
     this.#approximate = true
     for (const lane of this.#allLanes()) {
-      this.#drain(lane)
-      lane.source.resume()
+      lane.spool?.recover()
+      if (adopted) {
+        this.#drain(lane)
+        lane.source.resume()
+      } else this.#publish(lane, lane.splitter.end(this.#clock()), 0)
     }
     this.#approximate = false
     this.#balance()
@@ -170,15 +196,16 @@ export class OutputPump implements LogPump, LiveLog {
   #onBytes(lane: Lane, bytes: Buffer): void {
     lane.bytes += bytes.length
     const time = this.#clock()
-    this.#publish(lane.splitter.push(bytes, time, this.#approximate), bytes.length)
+    this.#publish(lane, lane.splitter.push(bytes, time, this.#approximate), bytes.length)
     for (const attached of this.#attached) attached.offer(lane.stream, bytes)
     if (this.#options.onBytes) this.#guarded(() => this.#options.onBytes!(lane.stream, bytes))
     this.#balance()
   }
 
-  #publish(entries: readonly ChunkEntry[], bytes: number): void {
+  #publish(lane: Lane, entries: readonly ChunkEntry[], bytes: number): void {
     if (entries.length === 0) return
     const last = this.#numbering.next - 1
+    if (lane.spool) lane.marks.push({ last, offset: lane.spool.given - lane.splitter.pendingBytes })
     const batch = { entries, first: last - entries.length + 1, last, bytes }
     this.recent.add(batch)
     this.#writer.add(batch)
@@ -200,9 +227,17 @@ export class OutputPump implements LogPump, LiveLog {
 
   #onStored(last: number): void {
     this.recent.markStored(last)
+    for (const lane of this.#allLanes()) if (lane.spool) this.#shrinkSpool(lane, lane.spool, last)
     this.#evict()
     this.#balance()
     this.arrivals.announce()
+  }
+
+  #shrinkSpool(lane: Lane, spool: SpoolSource, last: number): void {
+    let offset = 0
+    while (lane.marks.length > 0 && lane.marks[0]!.last <= last) offset = lane.marks.shift()!.offset
+    const shrunk = spool.stored(last, offset)
+    if (shrunk > 0) for (const mark of lane.marks) mark.offset -= shrunk
   }
 
   #evict(): void {
@@ -227,7 +262,7 @@ export class OutputPump implements LogPump, LiveLog {
   #endLane(lane: Lane): void {
     if (lane.ended) return
     lane.ended = true
-    this.#publish(lane.splitter.end(this.#clock()), lane.splitter.pendingBytes)
+    if (!this.#handOver) this.#publish(lane, lane.splitter.end(this.#clock()), 0)
     this.arrivals.announce()
     if (this.#allLanes().every(({ ended }) => ended)) void this.#finish()
   }
@@ -237,6 +272,8 @@ export class OutputPump implements LogPump, LiveLog {
     this.#ending = true
     if (this.#listener) this.#listen(this.#listener.flush())
     await this.#writer.finish()
+    if (!this.#handOver && this.#writer.lost === 0)
+      for (const lane of this.#allLanes()) this.#guarded(() => lane.spool?.discard())
     this.#ended = true
     this.arrivals.announce()
     this.#done.resolve()
