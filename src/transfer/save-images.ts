@@ -23,7 +23,8 @@ export type ImageToSave = ImageRecord | { readonly image: ImageRecord; readonly 
 
 /**
  * Writes images with all their blobs as they are stored, so that every digest stays. The same images give the same
- * bytes every time. `oci-layout` needs the path of a new directory; the archives also go to a stream, which is ended.
+ * bytes every time. `oci-layout` needs the path of a new directory; the archives also go to a stream, which is ended, or
+ * destroyed on failure.
  *
  * @throws `archive.*`, `content.*` when the store is damaged, `call.bad_option`, `call.aborted`
  */
@@ -38,17 +39,23 @@ export function saveImages(
       const format = checkSaveOptions(options).format ?? 'docker-archive'
       checkTarget(format, target, images)
       const { content } = services
-      await content.withLease(async (lease) => {
-        const bundled = await bundle(images, lease, signal)
-        const files = bundleFiles(bundled, format)
-        const total = files.reduce((sum, file) => sum + ('bytes' in file ? file.bytes.length : file.size), 0)
-        const meter = new ByteMeter(report, 'archive', total)
-        report({ type: 'stage', stage: 'write' })
-        const write = { content, signal, onBytes: (bytes: number) => meter.add(bytes) }
-        if (format === 'oci-layout') await writeBundleDirectory(files, target as string, write)
-        else await writeBundleTar(files, target, write)
-        meter.flush()
-      })
+      try {
+        await content.withLease(async (lease) => {
+          const bundled = await bundle(images, lease, signal)
+          const files = bundleFiles(bundled, format)
+          const total = files.reduce((sum, file) => sum + ('bytes' in file ? file.bytes.length : file.size), 0)
+          const meter = new ByteMeter(report, 'archive', total)
+          report({ type: 'stage', stage: 'write' })
+          const write = { content, signal, onBytes: (bytes: number) => meter.add(bytes) }
+          if (format === 'oci-layout') await writeBundleDirectory(files, target as string, write)
+          else await writeBundleTar(files, target, write)
+          meter.flush()
+        })
+      } catch (error) {
+        // Whoever reads the other end must not wait for the rest.
+        if (typeof target !== 'string') target.destroy()
+        throw error
+      }
       for (const id of new Set(images.map((entry) => imageOf(entry).id)))
         services.journal.append({ type: 'image', action: 'save', subject: id })
     },
