@@ -21,6 +21,9 @@ const directory = mkdtempSync(join(tmpdir(), 'tsc-networks-'))
 const hostDirectory = join(directory, 'host')
 const definitions = { bridge: bridgeNetwork, host: hostNetwork, none: noneNetwork }
 
+// One launcher thread for all, started in the namespace that the tests play the host in.
+const machine = createHost({ diagnostics: () => {} })
+
 /** One engine's view of a root. */
 class Root implements AsyncDisposable {
   readonly diagnostics: Diagnostic[] = []
@@ -33,8 +36,7 @@ class Root implements AsyncDisposable {
   constructor(name: string, more: Partial<NetworkServiceOptions> = {}) {
     this.state = openState(join(directory, name))
     const diagnostics = (diagnostic: Diagnostic) => void this.diagnostics.push(diagnostic)
-    const real = createHost({ diagnostics })
-    this.host = { ...real, links: real.links, firewall: createFirewall({ hostDirectory }) }
+    this.host = { ...machine, links: machine.links, firewall: createFirewall({ hostDirectory }) }
     const driver = async (wanted: string): Promise<NetworkDriver> => {
       const context = { directory, runDirectory: directory, host: this.host, diagnostics }
       const opened =
@@ -63,7 +65,6 @@ class Root implements AsyncDisposable {
     for (const attached of this.#attached) await attached.release()
     await this.service.reset()
     for (const driver of this.#drivers.values()) await driver[Symbol.asyncDispose]()
-    await this.host[Symbol.asyncDispose]()
     this.state[Symbol.dispose]()
   }
 }
@@ -106,7 +107,10 @@ afterEach(async () => {
   expect(hostObjects()).toEqual({ links: [], rules: '', forwarding: '0', records: [] })
 })
 
-afterAll(() => rmSync(directory, { recursive: true, force: true }))
+afterAll(async () => {
+  await machine[Symbol.asyncDispose]()
+  rmSync(directory, { recursive: true, force: true })
+})
 
 describe('the default bridge', () => {
   test('is made on first use, and its containers reach one another, the host, and have names', async () => {
