@@ -7,8 +7,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { BridgeRules } from './firewall.ts'
 import { createFirewall } from './firewall-nftables.ts'
 import { createLinks } from './links-rtnetlink.ts'
+import { MessageWriter } from './netlink/message-writer.ts'
+import { NetlinkSocket } from './netlink/netlink-socket.ts'
+import { addTable, beginBatch, endBatch, getGeneration } from './netlink/nft-messages.ts'
+import { readGeneration } from './netlink/nft-reading.ts'
 import { createNetnsSync } from './netns.ts'
 import { CLONE, unshare } from './syscall/namespace.ts'
+import { NETLINK } from './syscall/socket.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'tsc-firewall-'))
 const firewall = createFirewall({ hostDirectory: directory })
@@ -238,6 +243,17 @@ describe('tables', () => {
       owner.kill('SIGKILL')
       await once(owner, 'exit')
     }
+  })
+
+  test('a batch that was made from an old look at the rules is refused by the kernel', () => {
+    using socket = new NetlinkSocket(NETLINK.NETFILTER)
+    sh('nft', 'add', 'table', 'ip', 'unrelated')
+    const generation = readGeneration(socket.query(() => getGeneration(new MessageWriter())))
+    const batch = (seen: number) => endBatch(addTable(beginBatch(new MessageWriter(), seen), 2, 'tardy'))
+    expect(() => socket.transact(batch(generation - 1))).toThrow('ERESTART')
+    expect(ruleset()).not.toContain('tardy')
+    socket.transact(batch(generation))
+    expect(ruleset()).toContain('tardy')
   })
 
   test('two processes that make the same rules at once both succeed, and no rule is there twice', async () => {

@@ -1,4 +1,3 @@
-import { setImmediate as turn } from 'node:timers/promises'
 import { errnoOf, hostErrors } from '../errors/host-errors.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import type { BridgePlan, LinkAddress, LinkInfo, Links, RouteInfo } from './links.ts'
@@ -109,10 +108,9 @@ function describe(link: LinkInfo | null): string {
 
 async function remove(name: string, call?: CallOptions): Promise<void> {
   throwIfAborted(call, `Removing the link ${name}`)
-  await turn()
   using socket = new NetlinkSocket(NETLINK.ROUTE)
   try {
-    socket.exchange(deleteLink(new MessageWriter(), name))
+    await socket.exchangeInBackground(deleteLink(new MessageWriter(), name))
   } catch (error) {
     if (errnoOf(error) !== 'ENODEV') throw error
   }

@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs'
 import type { EngineError } from '../../errors/engine-error.ts'
 import { errnoOf, systemError } from '../../errors/host-errors.ts'
 import { errnoName } from '../syscall/libc.ts'
-import { AF, MSG, receive, SOCK, SOL, sendTo, setSocketOption, socket } from '../syscall/socket.ts'
+import { AF, MSG, receive, SOCK, SOL, sendInBackground, sendTo, setSocketOption, socket } from '../syscall/socket.ts'
 import { Attributes, type ReceivedMessage, readMessages } from './message-reader.ts'
 import { type MessageWriter, NLM_F, type SentMessage } from './message-writer.ts'
 
@@ -49,12 +49,15 @@ export class NetlinkSocket implements Disposable {
    * what it was about, the errno and the kernel's own words.
    */
   exchange(writer: MessageWriter): Reply {
-    try {
-      return this.#attempt(writer)
-    } catch (error) {
-      if (error instanceof Interrupted) throw failure(writer.sent[0], 'ENOBUFS')
-      throw error
-    }
+    this.#send(writer.finish())
+    return this.#answers(writer)
+  }
+
+  /** Like `exchange`, for what makes the kernel wait: a pool thread sends, this one goes on. */
+  async exchangeInBackground(writer: MessageWriter): Promise<Reply> {
+    // A failure to send at all is told by trying it once more where its errno can be read.
+    if (!(await sendInBackground(this.#fd, writer.finish()))) this.#send(writer.finish())
+    return this.#answers(writer)
   }
 
   /**
@@ -65,7 +68,8 @@ export class NetlinkSocket implements Disposable {
     for (let attempt = 1; ; attempt++) {
       const writer = make()
       try {
-        return this.#attempt(writer)
+        this.#send(writer.finish())
+        return this.#collect(writer)
       } catch (error) {
         if (!(error instanceof Interrupted)) throw error
         if (attempt === attempts) throw failure(writer.sent[0], error.reason === 'changed' ? 'EINTR' : 'ENOBUFS')
@@ -99,8 +103,16 @@ export class NetlinkSocket implements Disposable {
     this.#open = false
   }
 
-  #attempt(writer: MessageWriter): Reply {
-    this.#send(writer.finish())
+  #answers(writer: MessageWriter): Reply {
+    try {
+      return this.#collect(writer)
+    } catch (error) {
+      if (error instanceof Interrupted) throw failure(writer.sent[0], 'ENOBUFS')
+      throw error
+    }
+  }
+
+  #collect(writer: MessageWriter): Reply {
     const waiting = new Map(writer.sent.filter((m) => m.flags & NLM_F.ACK || isDump(m)).map((m) => [m.sequence, m]))
     const data: ReceivedMessage[] = []
     let failed: unknown = null

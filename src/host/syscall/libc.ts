@@ -25,12 +25,28 @@ export function bind<Arguments extends readonly (number | bigint | Uint8Array | 
   return (...args) => Number(native()(...args))
 }
 
+/** The same in a pool thread, for calls that wait for the kernel. Their errno is lost: -1 says only that it failed. */
+export function bindAsync<Arguments extends readonly (number | bigint | Uint8Array | null)[]>(
+  name: string,
+  result: 'int' | 'long' | 'int64',
+  parameters: readonly Parameter[],
+): (...args: Arguments) => Promise<number> {
+  const native = memo(() => library().func(name, result, [...parameters]))
+  return (...args) =>
+    new Promise((resolve, reject) => {
+      native().async(...args, (error: unknown, value: number | bigint) => {
+        if (error) reject(error)
+        else resolve(Number(value))
+      })
+    })
+}
+
 const names = new Map(Object.entries(constants.errno).map(([name, number]) => [number as number, name]))
 // Shared numbers: the name that callers test for wins.
 names.set(constants.errno.EAGAIN, 'EAGAIN').set(constants.errno.EOPNOTSUPP, 'EOPNOTSUPP')
 // Linux only, so missing in Node's table.
 names.set(61, 'ENODATA').set(117, 'EUCLEAN').set(40, 'ELOOP').set(122, 'EDQUOT').set(6, 'ENXIO').set(19, 'ENODEV')
-names.set(105, 'ENOBUFS').set(16, 'EBUSY').set(26, 'ETXTBSY')
+names.set(105, 'ENOBUFS').set(16, 'EBUSY').set(26, 'ETXTBSY').set(85, 'ERESTART')
 
 export function errnoName(number: number): string {
   return names.get(number) ?? `E${number}`

@@ -1,4 +1,4 @@
-import { bind, check, lastErrno } from './libc.ts'
+import { bind, bindAsync, check, lastErrno } from './libc.ts'
 
 /** Source: linux/socket.h, linux/netlink.h. */
 export const AF = { UNSPEC: 0, UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const
@@ -10,6 +10,14 @@ export const SOL = { SOCKET: 1, NETLINK: 270 } as const
 const socketCall = bind<[number, number, number]>('socket', 'int', ['int', 'int', 'int'])
 const bindCall = bind<[number, Uint8Array, number]>('bind', 'int', ['int', 'void *', 'uint'])
 const sendCall = bind<[number, Uint8Array, number, number, Uint8Array | null, number]>('sendto', 'long', [
+  'int',
+  'void *',
+  'size_t',
+  'int',
+  'void *',
+  'uint',
+])
+const sendAsyncCall = bindAsync<[number, Uint8Array, number, number, Uint8Array | null, number]>('sendto', 'long', [
   'int',
   'void *',
   'size_t',
@@ -51,6 +59,11 @@ export function listenSocket(fd: number, backlog: number): void {
 /** sendto(2); gives the bytes taken. */
 export function sendTo(fd: number, bytes: Uint8Array, address: Uint8Array | null = null, flags = 0): number {
   return check(sendCall(fd, bytes, bytes.length, flags, address, address?.length ?? 0), 'sendto')
+}
+
+/** sendto(2) in a pool thread; false when it failed, whyever. `bytes` must not change meanwhile. */
+export async function sendInBackground(fd: number, bytes: Uint8Array): Promise<boolean> {
+  return (await sendAsyncCall(fd, bytes, bytes.length, 0, null, 0)) !== -1
 }
 
 /** recv(2) into `buffer`; gives the length, or `null` when nothing is there on a non-blocking call. */
