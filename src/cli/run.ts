@@ -108,7 +108,7 @@ export const run: Command = async (args, streams) => {
   const spec = specOf(values, image, command)
   await using engine = await Engine.open(values.root === undefined ? {} : { root: values.root })
   if (values.load !== undefined) await engine.images.load(values.load)
-  if (!values.detach) return runInForeground(engine, spec, streams)
+  if (!values.detach) return await runInForeground(engine, spec, streams)
   const container = (await engine.containers.run(spec)).keep()
   streams.stdout.write(`${container.id}\n`)
   return 0

@@ -111,6 +111,7 @@ export class CopyDriver implements StorageDriver {
 
   async health(call?: CallOptions): Promise<StorageHealth> {
     throwIfAborted(call, 'Checking storage')
+    this.#store.checkOpen()
     return { state: 'good', messages: [], facts: { reflink: this.#options.reflink } }
   }
 
