@@ -161,6 +161,20 @@ describe('createNetnsSync', () => {
   })
 })
 
+test('without capabilities every part says permission_denied', () => {
+  const code = `
+    import { createNetnsSync } from '${import.meta.dirname}/netns.ts'
+    import { createLinks } from '${import.meta.dirname}/links-rtnetlink.ts'
+    import { createFirewall } from '${import.meta.dirname}/firewall-nftables.ts'
+    const plan = { name: 'tsctbr9', alias: 'x', addresses: [], mtu: 1500 }
+    const tries = [() => createNetnsSync({ links: [] }), () => createLinks().ensureBridge(plan), () => createFirewall().probe()]
+    const kinds = []
+    for (const attempt of tries) try { await attempt(); kinds.push('done') } catch (error) { kinds.push(error.kind) }
+    console.log(kinds.join())`
+  const bare = ['--bounding-set=-all', '--inh-caps=-all', process.execPath, '--input-type=module', '-e', code]
+  expect(execFileSync('setpriv', bare, { encoding: 'utf8' }).trim()).toBe(Array(3).fill('permission_denied').join())
+})
+
 describe('links', () => {
   test('bridges: made once, completed when something is missing, foreign ones left alone', async () => {
     const plan = {
