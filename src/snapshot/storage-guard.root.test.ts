@@ -10,6 +10,7 @@ const behindTheGuard = {
   wrap: (driver: StorageDriver) => new StorageGuard(driver, { graceMs: 200 }),
   runner: { describe, test },
   depth: 8,
+  below: '/dev/shm',
 }
 
 storageDriverSuite({ ...behindTheGuard, definition: overlay2Storage })

@@ -40,18 +40,19 @@ export const disposalGroup: SuiteGroup = {
         // The launcher's thread and whatever else is made once.
         await given.layer('warm-up', null)
         await given.driver.remove(snapshotId('warm-up'))
-        await given.reopen()
+        await given.driver[Symbol.asyncDispose]()
         const options: HostTableOptions = {
           directories: [dirname(directory)],
           parts: ['mounts', 'loopDevices', 'files', 'descriptors', 'children'],
         }
         const before = await readHostTables(options)
+        await given.open()
         await given.layer('s1', null, (root) => writeFileSync(join(root, 'file'), 'x'))
         await given.layer('s2', 's1', (root) => writeFileSync(join(root, 'more'), 'y'))
         await given.driver.prepare(draftId('d'), snapshotId('s2'))
         await given.look('s2', () => {})
         for (const id of ['d', 's2', 's1']) await given.driver.remove(draftId(id))
-        await given.reopen()
+        await given.driver[Symbol.asyncDispose]()
         const found = newSince(before, await readHostTables(options))
         const mountPoints = `files ${runDirectory}/m`
         assert.deepEqual(

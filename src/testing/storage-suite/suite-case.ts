@@ -9,7 +9,6 @@ import { type ErrorKind, errorKinds } from '../../errors/kinds.ts'
 import type { MountSpec } from '../../host/mount-spec.ts'
 import { type FaultKind, FaultPlan } from '../fault-plan.ts'
 import type { StorageSuiteOptions, SuiteContext } from './suite-options.ts'
-import { temporaryContext } from './temporary-context.ts'
 
 export const draftId = (name: string): DraftId => name as DraftId
 export const snapshotId = (name: string): SnapshotId => name as SnapshotId
@@ -31,8 +30,11 @@ export class StorageCase<Options = unknown> implements AsyncDisposable {
     this.#plan = new FaultPlan(place.context.host)
   }
 
-  static async create<Options>(suite: StorageSuiteOptions<Options>, options: unknown): Promise<StorageCase<Options>> {
-    const place = await (suite.createContext ?? temporaryContext)()
+  static async create<Options>(
+    suite: StorageSuiteOptions<Options>,
+    place: SuiteContext,
+    options: unknown,
+  ): Promise<StorageCase<Options>> {
     try {
       const made = new StorageCase(suite, place, suite.definition.parseOptions(options))
       await made.open()

@@ -26,7 +26,9 @@ export interface StorageSuiteOptions<Options> {
   /** Default: one, without options. */
   readonly variants?: readonly SuiteVariant[] | undefined
   readonly runner: SuiteRunner
-  /** Default: empty directories below the system's directory for temporary files, and this machine as the host. */
+  /** Where drivers keep their things in the default context. Default: the system's directory for temporary files. */
+  readonly below?: string | undefined
+  /** Default: empty directories below `below`, and this machine as the host. */
   readonly createContext?: (() => Promise<SuiteContext>) | undefined
   /** Checks that this driver cannot pass, by their names, each with a reason. Unknown names fail the suite. */
   readonly skip?: readonly { readonly test: string; readonly reason: string }[] | undefined

@@ -15,6 +15,7 @@ import { removalGroup } from './removal-group.ts'
 import { reopenGroup } from './reopen-group.ts'
 import { StorageCase } from './suite-case.ts'
 import type { StorageSuiteOptions } from './suite-options.ts'
+import { TemporaryContexts } from './temporary-context.ts'
 
 /** One check by name. */
 export type SuiteCheck = readonly [name: string, check: (given: StorageCase) => Promise<void>]
@@ -54,6 +55,8 @@ export function storageDriverSuite<Options>(suite: StorageSuiteOptions<Options>)
   const { runner, definition, variants = [{ name: 'default options', options: undefined }] } = suite
   const skipped = new Map(suite.skip?.map(({ test, reason }) => [test, reason]))
   const known = new Set<string>()
+  const temporary = new TemporaryContexts(suite.below)
+  const createContext = suite.createContext ?? (async () => temporary.create())
   for (const variant of variants)
     runner.describe(`storage driver ${definition.name}, ${variant.name}`, () => {
       for (const group of groups)
@@ -62,12 +65,13 @@ export function storageDriverSuite<Options>(suite: StorageSuiteOptions<Options>)
             known.add(name)
             if (skipped.has(name)) continue
             runner.test(name, async () => {
-              await using given = await StorageCase.create(suite, variant.options)
+              await using given = await StorageCase.create(suite, await createContext(), variant.options)
               await check(given as StorageCase)
             })
           }
         })
       runner.test('skipped checks exist and have a reason', async () => {
+        await temporary[Symbol.asyncDispose]()
         for (const [name, reason] of skipped) {
           assert(known.has(name), `there is no check "${name}" to skip`)
           assert(reason.length >= 10, `the reason for skipping "${name}" says nothing`)
