@@ -48,7 +48,13 @@ export class BareBundles {
     this.#lower = lower
   }
 
-  static async make(engine: Engine, root: string, image: Image, directory: string): Promise<BareBundles> {
+  static async make(
+    engine: Engine,
+    root: string,
+    image: Image,
+    tarball: string,
+    directory: string,
+  ): Promise<BareBundles> {
     const lower = join(directory, 'lower')
     mkdirSync(lower, { recursive: true })
     const model = await engine.containers.run({ image, command: ['sleep', '1000'], networks: 'none' })
@@ -56,9 +62,8 @@ export class BareBundles {
       const [file] = globSync(`containers/${model.id}/**/config.json`, { cwd: root })
       if (!file) throw new Error('the engine wrote no config.json below its root')
       const spec = JSON.parse(readFileSync(join(root, file), 'utf8')) as RuntimeSpec
-      const tarball = join(directory, 'lower.tar')
-      await model.exportRootfs(tarball)
-      execFileSync('tar', ['-xf', tarball, '-C', lower])
+      const unpack = `tar -xOf ${quote(tarball)} --wildcards '*/layer.tar' | tar -x -C ${quote(lower)}`
+      execFileSync('sh', ['-c', unpack])
       return new BareBundles(directory, keepFiles(spec, root, directory), lower)
     } finally {
       await model.remove({ force: true })

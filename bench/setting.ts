@@ -17,8 +17,9 @@ export class Setting implements AsyncDisposable {
   readonly bundles: BareBundles
   readonly peers: readonly Peer[]
   readonly rounds: number
+  readonly #resources: AsyncDisposableStack
 
-  private constructor(fields: Omit<Setting, typeof Symbol.asyncDispose | 'scratch'>) {
+  private constructor(fields: Omit<Setting, typeof Symbol.asyncDispose | 'scratch'>, resources: AsyncDisposableStack) {
     this.directory = fields.directory
     this.root = fields.root
     this.tarball = fields.tarball
@@ -28,20 +29,26 @@ export class Setting implements AsyncDisposable {
     this.bundles = fields.bundles
     this.peers = fields.peers
     this.rounds = fields.rounds
+    this.#resources = resources
   }
 
   static async make(directory: string, rounds: number): Promise<Setting> {
+    await using resources = new AsyncDisposableStack()
     const root = join(directory, 'root')
     const tarball = join(directory, 'busybox.tar')
     await writeBusyboxTarball(tarball, 'tscontainer-bench:busybox')
-    const engine = await Engine.open({ root })
+    const engine = resources.use(await Engine.open({ root }))
     const [image] = await engine.images.load(tarball)
     if (!image) throw new Error('the tarball held no image')
-    const shell = new BareShell()
-    const bundles = await BareBundles.make(engine, root, image, join(directory, 'bare'))
+    const shell = resources.use(new BareShell())
+    const bundles = await BareBundles.make(engine, root, image, tarball, join(directory, 'bare'))
     const peers = installedPeers()
-    for (const peer of peers) peer.load(tarball)
-    return new Setting({ directory, root, tarball, engine, image, shell, bundles, peers, rounds })
+    for (const peer of peers) {
+      resources.defer(() => peer.removeImage())
+      peer.load(tarball)
+    }
+    const fields = { directory, root, tarball, engine, image, shell, bundles, peers, rounds }
+    return new Setting(fields, resources.move())
   }
 
   /** A new empty directory on the bench's disk. */
@@ -52,8 +59,6 @@ export class Setting implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.shell[Symbol.asyncDispose]()
-    await this.engine[Symbol.asyncDispose]()
-    for (const peer of this.peers) peer.removeImage()
+    await this.#resources.disposeAsync()
   }
 }

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -40,7 +40,16 @@ export class WorkDisk implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (let target = this.#mounted.pop(); target; target = this.#mounted.pop()) execFileSync('umount', [target])
+    for (let target = this.#mounted.pop(); target; target = this.#mounted.pop()) unmount(target)
     rmSync(this.#base, { recursive: true, force: true })
   }
+}
+
+/** What was just closed may keep a disk busy for a moment; past two seconds the kernel takes the rest over. */
+function unmount(target: string): void {
+  for (let attempt = 0; attempt < 20; attempt++) {
+    if (spawnSync('umount', [target], { stdio: 'ignore' }).status === 0) return
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100)
+  }
+  execFileSync('umount', ['--lazy', target])
 }
