@@ -26,6 +26,8 @@ class FakeHost {
   obstacles: readonly string[] = []
   forwarding = false
   probeError: unknown = null
+  firewallError: unknown = null
+  bridgeError: unknown = null
 
   readonly #links: Partial<Links> = {
     list: async () => [...this.bridges.values()].map((plan) => toLink(plan)),
@@ -35,6 +37,7 @@ class FakeHost {
       { destination: '0.0.0.0/0', gateway: '192.0.2.1', link: 'up0', metric: 100, mtu: null },
     ],
     ensureBridge: async (plan) => {
+      if (this.bridgeError) throw this.bridgeError
       this.bridges.set(plan.name, plan)
       return toLink(plan)
     },
@@ -45,6 +48,7 @@ class FakeHost {
       if (this.probeError) throw this.probeError
     },
     ensureBridge: async (rules) => {
+      if (this.firewallError) throw this.firewallError
       this.rules.set(rules.bridge, rules)
       return { changed: false, obstacles: this.obstacles }
     },
@@ -155,6 +159,15 @@ describe('bridge', () => {
     await driver.attach(request())
     expect(fake.diagnostics).toHaveLength(1)
     expect(fake.diagnostics[0]!.message).toContain('inet owned gate')
+  })
+
+  test.each(['firewallError', 'bridgeError'] as const)('with a %s nothing is left behind', async (failing) => {
+    const fake = new FakeHost()
+    fake[failing] = hostErrors.error('unsupported', { message: 'not on this kernel' })
+    await using driver = await bridgeNetwork.open(fake.context, {})
+    await expect(driver.create(spec())).rejects.toBe(fake[failing])
+    expect([...fake.bridges, ...fake.rules]).toEqual([])
+    expect(fake.forwarding).toBe(false)
   })
 
   test('delete takes everything back; forwarding only with the last bridge of all roots', async () => {

@@ -115,22 +115,38 @@ export class BridgeDriver implements NetworkDriver {
         subject: { type: 'network', id: spec.name },
       })
     const rules = rulesOf(spec)
-    const mtu = spec.mtu > 0 ? spec.mtu : await this.#hostMtu(call)
-    if (!spec.internal) await this.#ensureForwarding(call)
-    const link = await links.ensureBridge(
-      {
-        name: rules.bridge,
-        alias: spec.owner,
-        addresses: spec.subnets.map(({ subnet, gateway }) => `${gateway}/${subnet.split('/')[1]}`),
-        mtu,
-        mac: macOf(spec.subnets[0].gateway),
-      },
-      call,
-    )
-    await this.#ensureRules(rules, call)
-    const ready = { rules, mtu: link.mtu }
-    this.#ready.set(spec.id, ready)
-    return ready
+    const existed = (await links.find(rules.bridge, call)) !== null
+    try {
+      // The rules first: where the kernel cannot have them, nothing else is made.
+      await this.#ensureRules(rules, call)
+      if (!spec.internal) await this.#ensureForwarding(call)
+      const link = await links.ensureBridge(
+        {
+          name: rules.bridge,
+          alias: spec.owner,
+          addresses: spec.subnets.map(({ subnet, gateway }) => `${gateway}/${subnet.split('/')[1]}`),
+          mtu: spec.mtu > 0 ? spec.mtu : await this.#hostMtu(call),
+          mac: macOf(spec.subnets[0].gateway),
+        },
+        call,
+      )
+      const ready = { rules, mtu: link.mtu }
+      this.#ready.set(spec.id, ready)
+      return ready
+    } catch (error) {
+      if (!existed) await this.#undo(rules.bridge)
+      throw error
+    }
+  }
+
+  async #undo(bridge: string): Promise<void> {
+    try {
+      await this.#context.host.firewall.removeBridge(bridge)
+      await this.#restoreForwarding()
+    } catch (error) {
+      const message = `What was half made for ${bridge} could not be removed; the next reset does it.`
+      this.#context.diagnostics({ level: 'debug', source: 'network.bridge', message, error })
+    }
   }
 
   async #ensureRules(rules: BridgeRules, call?: CallOptions): Promise<boolean> {
