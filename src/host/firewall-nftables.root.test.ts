@@ -245,14 +245,14 @@ describe('tables', () => {
     }
   })
 
-  test('a batch that was made from an old look at the rules is refused by the kernel', () => {
+  test('a batch that was made from an old look at the rules is refused by the kernel', async () => {
     using socket = new NetlinkSocket(NETLINK.NETFILTER)
     sh('nft', 'add', 'table', 'ip', 'unrelated')
     const generation = readGeneration(socket.query(() => getGeneration(new MessageWriter())))
     const batch = (seen: number) => endBatch(addTable(beginBatch(new MessageWriter(), seen), 2, 'tardy'))
-    expect(() => socket.transact(batch(generation - 1))).toThrow('ERESTART')
+    await expect(socket.transact(batch(generation - 1))).rejects.toThrow('ERESTART')
     expect(ruleset()).not.toContain('tardy')
-    socket.transact(batch(generation))
+    await socket.transact(batch(generation))
     expect(ruleset()).toContain('tardy')
   })
 

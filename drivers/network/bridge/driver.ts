@@ -48,6 +48,7 @@ export class BridgeDriver implements NetworkDriver {
 
   async delete(spec: NetworkSpec, call?: CallOptions): Promise<void> {
     this.#ready.delete(spec.id)
+    await this.#watch.forget(bridgeName(spec.id))
     await this.#remove(bridgeName(spec.id), call)
     await this.#restoreForwarding(call)
   }
@@ -101,7 +102,7 @@ export class BridgeDriver implements NetworkDriver {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#watch[Symbol.dispose]()
+    await this.#watch[Symbol.asyncDispose]()
     this.#ready.clear()
   }
 

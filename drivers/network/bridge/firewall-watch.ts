@@ -6,11 +6,12 @@ const everyMs = 3_000
  * Looks after the firewall rules of bridges while this process has containers on them: other programs flush the host's
  * rules (a reload of a firewall service does), and nobody tells. One look costs 0.1 ms; the timer keeps no process alive.
  */
-export class FirewallWatch implements Disposable {
+export class FirewallWatch implements AsyncDisposable {
   readonly #context: DriverContext
   readonly #ensure: (rules: BridgeRules) => Promise<boolean>
   readonly #watched = new Map<EndpointId, BridgeRules>()
   #timer: NodeJS.Timeout | null = null
+  #looking: Promise<void> | null = null
   #disposed = false
 
   constructor(context: DriverContext, ensure: (rules: BridgeRules) => Promise<boolean>) {
@@ -20,7 +21,7 @@ export class FirewallWatch implements Disposable {
 
   add(endpoint: EndpointId, rules: BridgeRules): void {
     this.#watched.set(endpoint, rules)
-    if (!this.#disposed) this.#timer ??= setInterval(() => void this.#look(), everyMs).unref()
+    if (!this.#disposed) this.#timer ??= setInterval(() => this.#lookOnce(), everyMs).unref()
   }
 
   delete(endpoint: EndpointId): void {
@@ -28,15 +29,29 @@ export class FirewallWatch implements Disposable {
     if (this.#watched.size === 0) this.#stop()
   }
 
-  [Symbol.dispose](): void {
+  /** Afterwards nothing here touches the rules of this bridge any more. */
+  async forget(bridge: string): Promise<void> {
+    for (const [endpoint, rules] of this.#watched) if (rules.bridge === bridge) this.delete(endpoint)
+    await this.#looking
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true
     this.#watched.clear()
     this.#stop()
+    await this.#looking
+  }
+
+  #lookOnce(): void {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = null
+    })
   }
 
   async #look(): Promise<void> {
     const bridges = new Map([...this.#watched.values()].map((rules) => [rules.bridge, rules]))
     for (const rules of bridges.values()) {
+      if (![...this.#watched.values()].some(({ bridge }) => bridge === rules.bridge)) continue
       try {
         if (await this.#ensure(rules))
           this.#context.diagnostics({

@@ -55,8 +55,7 @@ export class NetlinkSocket implements Disposable {
 
   /** Like `exchange`, for what makes the kernel wait: a pool thread sends, this one goes on. */
   async exchangeInBackground(writer: MessageWriter): Promise<Reply> {
-    // A failure to send at all is told by trying it once more where its errno can be read.
-    if (!(await sendInBackground(this.#fd, writer.finish()))) this.#send(writer.finish())
+    await this.#sendInBackground(writer)
     return this.#answers(writer)
   }
 
@@ -80,9 +79,17 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Like `exchange`, but reads all there is: for batches, whose failures may be told of any of their messages. */
-  transact(writer: MessageWriter): void {
-    this.#send(writer.finish())
+  /**
+   * Sends a batch of nfnetlink: all of it happens, or nothing and the first failure is thrown. In a pool thread, because
+   * the kernel may wait for a grace period (10-25 ms).
+   */
+  async transact(writer: MessageWriter): Promise<void> {
+    await this.#sendInBackground(writer)
+    this.#readOutcome(writer)
+  }
+
+  /** Reads all there is: failures may be told of any message of a batch, also of those that asked for no answer. */
+  #readOutcome(writer: MessageWriter): void {
     const waiting = new Map(writer.sent.map((message) => [message.sequence, message]))
     let failed: unknown = null
     for (let messages = this.#receive(); messages; messages = this.#receive())
@@ -131,6 +138,12 @@ export class NetlinkSocket implements Disposable {
     }
     if (failed) throw failed
     return data
+  }
+
+  async #sendInBackground(writer: MessageWriter): Promise<void> {
+    const bytes = writer.finish()
+    // A failure to send at all is told by trying it once more where its errno can be read.
+    if (!(await sendInBackground(this.#fd, bytes))) this.#send(bytes)
   }
 
   #send(bytes: Uint8Array): void {
