@@ -41,8 +41,9 @@ export class ByteSource implements PipeSource {
     // Entries are views of what was read, so every read goes to fresh memory; small reads share a slab.
     const onread = {
       buffer: () => this.#room(),
-      callback: (length: number) => {
-        this.#take(length)
+      callback: (length: number, room: Uint8Array) => {
+        this.#used += length
+        this.#events.onBytes(Buffer.from(room.buffer, room.byteOffset, length))
         return !this.#paused
       },
     }
@@ -66,16 +67,18 @@ export class ByteSource implements PipeSource {
     if (this.#finished) return
     this.#socket.pause()
     for (let total = 0; total < limit; ) {
-      const length = this.#readNow()
+      // Not into the slab: the socket holds a piece of that for its next read.
+      const bytes = Buffer.allocUnsafeSlow(slabBytes)
+      const length = this.#readNow(bytes)
       if (length === 0) return
       total += length
-      this.#take(length)
+      this.#events.onBytes(bytes.subarray(0, length))
     }
   }
 
-  #readNow(): number {
+  #readNow(bytes: Buffer): number {
     try {
-      return readSync(this.#fd, this.#room())
+      return readSync(this.#fd, bytes)
     } catch (error) {
       if (errnoOf(error) === 'EAGAIN') return 0
       throw error
@@ -93,12 +96,6 @@ export class ByteSource implements PipeSource {
       this.#used = 0
     }
     return this.#slab.subarray(this.#used)
-  }
-
-  #take(length: number): void {
-    const bytes = this.#slab.subarray(this.#used, this.#used + length)
-    this.#used += length
-    this.#events.onBytes(bytes)
   }
 
   #finish(error: Error | null): void {

@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Diagnostic } from '../driver-kit/diagnostics.ts'
 import type { LogEntry } from '../driver-kit/log-driver.ts'
 import { createPipe } from '../host/pipe.ts'
+import { setNonBlocking } from '../host/syscall/descriptor.ts'
 import { type LogPump, type LogPumpOptions, startLogPump } from './log-pump.ts'
 import { MemorySink } from './testing/memory-sink.ts'
 
@@ -292,5 +293,31 @@ describe('log pump', () => {
     endAll()
     await until(() => descriptors() === before)
     expect(pipes()).toBe(pipesBefore)
+  })
+
+  test('what waited in the pipes of a dead holder comes first, marked, and whole', async () => {
+    const out = createPipe()
+    const err = createPipe()
+    writeSync(out.write, numbered(1, 1000))
+    setNonBlocking(out.read, true)
+    setNonBlocking(err.read, true)
+    const sink = new MemorySink()
+    const pump = startLogPump({
+      stdout: out.read,
+      stderr: err.read,
+      sink,
+      firstSequence: 1n,
+      adopted: true,
+      diagnostics: (d) => expect.fail(d.message),
+    })
+    for (let n = 1001; n <= 2000; n += 100) {
+      writeSync(out.write, numbered(n, n + 99))
+      await until(() => pump.stats.entries === n + 99)
+    }
+    closeSync(out.write)
+    closeSync(err.write)
+    await pump.finished
+    expect(sink.entries.map(({ text }) => text)).toEqual(numbered(1, 2000).split('\n').slice(0, -1))
+    expect(sink.entries.filter(({ timeIsApproximate }) => timeIsApproximate).length).toBe(1000)
   })
 })
