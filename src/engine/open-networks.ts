@@ -12,10 +12,11 @@ export function openNetworks(
   options: ParsedEngineOptions,
   drivers: OpenedDrivers<'network'>,
 ): NetworkService {
-  const { db, rootId } = parts.get(coreTokens.state)
+  const { db, rootId, paths } = parts.get(coreTokens.state)
   const service = new NetworkService({
     db,
     rootId,
+    database: paths.database,
     host: parts.get(coreTokens.host),
     driver: (name, call) => drivers.get(name, call),
     diagnostics: parts.get(coreTokens.diagnostics),

@@ -14,10 +14,12 @@ export interface AddressPool {
 
 export interface NetworkServiceOptions {
   readonly db: Database
-  readonly host: Pick<DriverHost, 'links' | 'launcher'>
+  readonly host: Pick<DriverHost, 'links' | 'launcher' | 'firewall'>
   /** Opens a driver by its name, on first use; throws a typed error that says what the machine lacks. */
   readonly driver: (name: string, call?: CallOptions) => Promise<NetworkDriver>
   readonly rootId: string
+  /** Path of the root's state.db: while that file is there, nobody takes the root's bridges away. */
+  readonly database: string
   readonly diagnostics: DiagnosticsSink
   /** Default: Docker's, 172.17.0.0/16 first. */
   readonly addressPools?: readonly AddressPool[] | undefined

@@ -1,6 +1,6 @@
 import { execFileSync, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -45,7 +45,17 @@ class Root implements AsyncDisposable {
       return opened
     }
     const { db, rootId } = this.state
-    this.service = new NetworkService({ db, rootId, host: this.host, driver, diagnostics, hostDirectory, ...more })
+    const { database } = this.state.paths
+    this.service = new NetworkService({
+      db,
+      rootId,
+      database,
+      host: this.host,
+      driver,
+      diagnostics,
+      hostDirectory,
+      ...more,
+    })
     this.service.open()
   }
 
@@ -98,13 +108,14 @@ const hostObjects = () => ({
   links: sh('ip', '-o', 'link').match(/tsc[a-z0-9]+/g) ?? [],
   rules: sh('nft', 'list', 'ruleset').trim(),
   forwarding: readFileSync('/proc/sys/net/ipv4/ip_forward', 'latin1').trim(),
-  records: readdirSync(hostDirectory).filter((name) => name !== 'networks.lock'),
+  records: readdirSync(hostDirectory).filter((name) => !['networks.lock', 'roots'].includes(name)),
+  roots: existsSync(join(hostDirectory, 'roots')) ? readdirSync(join(hostDirectory, 'roots')) : [],
 })
 
 afterEach(async () => {
   // The last links follow their namespaces.
   for (let i = 0; i < 500 && hostObjects().links.length > 0; i++) await sleep(10)
-  expect(hostObjects()).toEqual({ links: [], rules: '', forwarding: '0', records: [] })
+  expect(hostObjects()).toEqual({ links: [], rules: '', forwarding: '0', records: [], roots: [] })
 })
 
 afterAll(async () => {
@@ -286,6 +297,26 @@ describe('many', () => {
     }
   })
 
+  test('what a deleted root left is taken back by others, never what a living one has', async () => {
+    const pools = { addressPools: [{ base: '10.6.0.0/23', size: 24 }] }
+    await using living = newRoot(pools)
+    await (await living.attach('a')).release()
+    await living.service.detach('a')
+    const deleted = newRoot(pools)
+    await (await deleted.attach('a')).release()
+    deleted.state[Symbol.dispose]()
+    await using third = newRoot(pools)
+    await expect(third.attach('a')).rejects.toMatchObject({ code: 'network.subnets_exhausted' })
+    rmSync(deleted.state.paths.root, { recursive: true })
+    let attached: AttachedNetworks | null = null
+    for (let i = 0; i < 300 && !attached; i++)
+      // The container's link has to go first.
+      attached = await third.attach('a').catch(() => sleep(10).then(() => null))
+    expect(attached?.endpoints[0]?.addresses).toEqual(['10.6.1.2/24'])
+    expect(await living.service.collectOrphans()).toEqual([])
+    expect(new Set(hostObjects().links.filter((name) => name.startsWith('tscbr'))).size).toBe(2)
+  })
+
   test('two processes on one root agree on the bridge and share its addresses', async () => {
     await using root = newRoot()
     using other = openState(root.state.paths.root)
@@ -296,6 +327,7 @@ describe('many', () => {
     const second = new NetworkService({
       db: other.db,
       rootId: other.rootId,
+      database: other.paths.database,
       host: root.host,
       driver: async () => driver,
       diagnostics: () => {},

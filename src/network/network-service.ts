@@ -7,6 +7,7 @@ import type { VethPlan } from '../host/netns-plan.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { type Scope, withRollback } from '../lifetime/scope.ts'
 import { checkAddressPools, defaultAddressPools } from './address-pools.ts'
+import { HostClaims } from './host-claims.ts'
 import { NameFiles } from './name-files.ts'
 import type {
   AttachedNetworks,
@@ -35,6 +36,7 @@ export class NetworkService {
   readonly #records: NetworkRecords
   readonly #ready: ReadyNetworks
   readonly #files: NameFiles
+  readonly #claims: HostClaims
 
   /** @throws `network.bad_pool`, `network.bad_dns` */
   constructor(options: NetworkServiceOptions) {
@@ -42,11 +44,17 @@ export class NetworkService {
     checkResolverOverrides({ dns: options.dns })
     this.#options = options
     this.#records = new NetworkRecords(options.db, ownerOf(options.rootId))
+    const hostDirectory = options.hostDirectory ?? '/run/tscontainer'
+    this.#claims = new HostClaims(hostDirectory, options.host)
     this.#ready = new ReadyNetworks({
       records: this.#records,
       links: options.host.links,
       pools,
-      hostDirectory: options.hostDirectory ?? '/run/tscontainer',
+      hostDirectory,
+      claims: this.#claims,
+      rootId: options.rootId,
+      database: options.database,
+      diagnostics: options.diagnostics,
     })
     this.#files = new NameFiles(options)
   }
@@ -142,6 +150,12 @@ export class NetworkService {
       this.#ready.forget(network.id)
       if (network.choosesSubnets) this.#records.setSubnets(network, [])
     }
+    this.#claims.forget(this.#options.rootId)
+  }
+
+  /** Removes the bridges that deleted roots left on this host; for `gc`. Gives their names. */
+  collectOrphans(): Promise<readonly string[]> {
+    return this.#claims.collect()
   }
 
   async #attachOnce(

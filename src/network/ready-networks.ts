@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { NetworkDriver } from '../driver-kit/network-driver.ts'
+import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
+import type { NetworkDriver, SubnetSpec } from '../driver-kit/network-driver.ts'
 import { fromNodeError } from '../errors/host-errors.ts'
 import { networkErrors } from '../errors/network-errors.ts'
 import { waitLock } from '../host/file-lock.ts'
@@ -8,6 +9,7 @@ import type { Links } from '../host/links.ts'
 import { type CallOptions, raceAbort } from '../lifetime/call-options.ts'
 import { SingleFlight } from '../lifetime/single-flight.ts'
 import { chooseSubnet, type TakenRange } from './address-pools.ts'
+import type { HostClaims } from './host-claims.ts'
 import { readResolverForContainers } from './host-resolver.ts'
 import { overlap, parseIpv4Range } from './ipv4-range.ts'
 import type { AddressPool } from './network-facts.ts'
@@ -18,6 +20,11 @@ export interface ReadyNetworksOptions {
   readonly links: Links
   readonly pools: readonly AddressPool[]
   readonly hostDirectory: string
+  readonly claims: HostClaims
+  readonly rootId: string
+  /** The root's state.db. */
+  readonly database: string
+  readonly diagnostics: DiagnosticsSink
 }
 
 /**
@@ -48,7 +55,7 @@ export class ReadyNetworks {
   }
 
   async #make(id: string, driver: NetworkDriver): Promise<NetworkRecord> {
-    const { records, hostDirectory } = this.#options
+    const { records, hostDirectory, claims, rootId, database } = this.#options
     const found = records.get(id)
     if (driver.addressing === 'none') {
       await driver.create(found)
@@ -62,13 +69,30 @@ export class ReadyNetworks {
     }
     using _lock = await waitLock(join(hostDirectory, 'networks.lock'))
     const network = await this.#withSubnet(records.get(id))
+    claims.record(rootId, database)
     await driver.create(network)
     this.#ready.set(id, keyOf(network))
     return network
   }
 
+  /** A free subnet; the bridges of deleted roots are taken back, by the way or, where nothing else is left, first. */
+  async #choose(taken: () => Promise<TakenRange[]>): Promise<SubnetSpec> {
+    const { pools, claims, diagnostics } = this.#options
+    try {
+      const subnet = chooseSubnet(pools, await taken())
+      claims.collect().catch((error) => {
+        const message = 'Bridges of deleted roots could not be removed.'
+        diagnostics({ level: 'warning', source: 'network', message, error })
+      })
+      return subnet
+    } catch (error) {
+      if ((await claims.collect()).length === 0) throw error
+      return chooseSubnet(pools, await taken())
+    }
+  }
+
   async #withSubnet(network: NetworkRecord): Promise<NetworkRecord> {
-    const { records, pools } = this.#options
+    const { records } = this.#options
     const taken = await this.#takenBesides(network)
     const clash = network.subnets
       .map(({ subnet }) => ({ subnet, range: parseIpv4Range(subnet) }))
@@ -77,7 +101,7 @@ export class ReadyNetworks {
     if (network.subnets.length > 0 && !clash) return network
     // Chosen by us and not in use: what came in its way since (after a reboot, say) keeps it.
     if (network.choosesSubnets && !records.isUsed(network.id))
-      return records.setSubnets(network, [chooseSubnet(pools, taken)])
+      return records.setSubnets(network, [await this.#choose(() => this.#takenBesides(network))])
     throw networkErrors.error('subnet_clash', {
       message: `The network ${network.name} has the subnet ${clash?.subnet}, which ${clash?.by} of this host overlaps. Remove its containers, or that.`,
       subject: { type: 'network', id: network.name },
