@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { startLogPump } from '../logging/log-pump.ts'
+import { resumeLogPump } from '../logging/log-pump.ts'
 import { readBundleSpec } from './bundle-spec.ts'
 import { openSink } from './container-log.ts'
 import type { ContainerRecord } from './container-record.ts'
@@ -43,11 +43,11 @@ export async function adoptContainer(
   })
   const stdio = reopenStdio(record.spec.stdin, directory)
   const sink = await openSink(services, record)
-  const pump = startLogPump({
+  const pump = await resumeLogPump({
     stdout: stdio.stdout,
     stderr: stdio.stderr,
     sink,
-    firstSequence: ((await sink.lastSequence?.()) ?? 0n) + 1n,
+    spoolDirectory: directory,
     diagnostics: services.diagnostics,
     adopted: true,
     subject: record.id,
@@ -61,11 +61,11 @@ async function storeRest(services: ContainerServices, record: ContainerRecord, d
   if (!existsSync(join(directory, 'stdout'))) return
   const stdio = reopenStdio(false, directory)
   const sink = await openSink(services, record)
-  const pump = startLogPump({
+  const pump = await resumeLogPump({
     stdout: stdio.stdout,
     stderr: stdio.stderr,
     sink,
-    firstSequence: ((await sink.lastSequence?.()) ?? 0n) + 1n,
+    spoolDirectory: directory,
     diagnostics: services.diagnostics,
     adopted: true,
     subject: record.id,

@@ -4,7 +4,7 @@ import { isEngineError } from '../errors/engine-error.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { keepAlive } from '../lifetime/keep-alive.ts'
 import { type Scope, withRollback } from '../lifetime/scope.ts'
-import { startLogPump } from '../logging/log-pump.ts'
+import { resumeLogPump } from '../logging/log-pump.ts'
 import { buildRuntimeSpec } from '../runtime/build-spec.ts'
 import { containerOomScore } from '../runtime/host-limits.ts'
 import type { ResolvedUser } from '../runtime/resolve-user.ts'
@@ -96,11 +96,11 @@ async function launch(
 
   const stdio = openStdio(record.lifetime, spec.stdin, directory)
   rollback.defer(() => stdio.closeAll())
-  const pump = startLogPump({
+  const pump = await resumeLogPump({
     stdout: stdio.stdout,
     stderr: stdio.stderr,
     sink,
-    firstSequence: ((await sink.lastSequence?.()) ?? 0n) + 1n,
+    spoolDirectory: record.lifetime === 'detached' ? directory : undefined,
     onEntry: options.onLog,
     diagnostics: services.diagnostics,
   })

@@ -30,6 +30,12 @@ export function makeAliveFifo(host: DriverHost, directory: string): number {
 export function wrapperGone(directory: string): Promise<void> {
   const fd = openAlive(directory)
   if (fd === null) return Promise.resolve()
+  // Polling a FIFO reports the end only when somebody wrote after it was opened (fs/pipe.c): a wrapper that is gone
+  // already has to be found out by reading.
+  if (readsEnd(fd)) {
+    closeSync(fd)
+    return Promise.resolve()
+  }
   return new Promise((resolve) => {
     const socket = new Socket({ fd, readable: true, writable: false })
     socket.once('close', () => resolve())
@@ -53,12 +59,18 @@ export function wrapperAlive(directory: string): boolean {
   const fd = openAlive(directory)
   if (fd === null) return false
   try {
-    readSync(fd, new Uint8Array(1))
-    return false
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return true
-    throw error
+    return !readsEnd(fd)
   } finally {
     closeSync(fd)
+  }
+}
+
+function readsEnd(fd: number): boolean {
+  try {
+    readSync(fd, new Uint8Array(1))
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return false
+    throw error
   }
 }
