@@ -3,6 +3,7 @@ import type { DiagnosticsSink, LogDriver, LogReader, LogSink, LogSubject } from 
 import { logPath } from './log-file.ts'
 import { JsonFileSink } from './log-sink.ts'
 import { type JsonFileOptions, parseJsonFileOptions } from './options.ts'
+import { PlainCheck } from './plain-check.ts'
 import { positionsPath } from './positions.ts'
 import { JsonFileReader } from './stored-log.ts'
 
@@ -22,6 +23,7 @@ function attributesOf(subject: LogSubject, options: JsonFileOptions): Readonly<R
 export class JsonFileDriver implements LogDriver {
   readonly name = 'json-file'
   readonly #diagnostics: DiagnosticsSink
+  readonly #check = new PlainCheck()
 
   constructor(diagnostics: DiagnosticsSink) {
     this.#diagnostics = diagnostics
@@ -33,7 +35,12 @@ export class JsonFileDriver implements LogDriver {
 
   openSink(subject: LogSubject, options: unknown): Promise<LogSink> {
     const attributes = attributesOf(subject, options as JsonFileOptions)
-    return JsonFileSink.open(logPath(subject.directory, subject.containerId), attributes, this.#diagnostics)
+    return JsonFileSink.open(
+      logPath(subject.directory, subject.containerId),
+      attributes,
+      this.#check,
+      this.#diagnostics,
+    )
   }
 
   async openReader(subject: Pick<LogSubject, 'containerId' | 'directory'>): Promise<LogReader> {

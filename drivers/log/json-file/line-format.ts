@@ -1,13 +1,12 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import type { LogEntry } from 'tscontainer/driver-kit'
+import type { OutputBuffer } from './output-buffer.ts'
+import { checkedCharacters, type PlainCheck } from './plain-check.ts'
 
 // Docker's format (moby daemon/logger/jsonfilelog/jsonlog): one object per line with `log`, `stream`, `attrs` and `time`
 // in this order; escapes as Go's encoding/json with its HTML-safe set, control characters but \n and \r as \u00xx.
 
 const opening = '{"log":"'
-/** What Docker escapes, what may stand for broken UTF-8, and what is not ASCII. */
-const notPlain = /["\\<>&\x00-\x1f\x7f-\uffff]/
-const unsafe = /["\\<>&\x00-\x1f\u2028\u2029\ufffd]/
 const unsafeEach = /["\\<>&\x00-\x1f\u2028\u2029]/g
 
 function escapeCharacter(character: string): string {
@@ -75,68 +74,77 @@ export const approximateAttribute = 'timeIsApproximate'
 
 /** Turns entries into the lines of the file. Times and endings are made once for entries that share them. */
 export class LineFormatter {
+  readonly #check: PlainCheck
   readonly #attributes: string
-  readonly #approximateAttributes: string
   readonly #asciiAttributes: boolean
+  readonly #approximateAttributes: string
   #time = -1n
   #made = { stdout: '', stderr: '' }
+  #formattedTime = -1n
+  #timeText = ''
 
-  constructor(attributes: Readonly<Record<string, string>>) {
+  constructor(attributes: Readonly<Record<string, string>>, check: PlainCheck) {
+    this.#check = check
     this.#attributes = formatAttributes(attributes)
     this.#asciiAttributes = isAscii(Buffer.from(this.#attributes))
     this.#approximateAttributes = formatAttributes({ ...attributes, [approximateAttribute]: 'true' })
   }
 
-  /** The lines of a batch; `ascii` when they are nothing else, which makes turning them into bytes cheaper. */
-  format(batch: readonly LogEntry[]): { readonly lines: string; readonly ascii: boolean } {
-    let out = ''
-    let ascii = this.#asciiAttributes
-    // Neighbours mostly differ in their text only: such a run is one `join`, which is the fastest way there is.
-    let run: string[] = []
-    let runStream: LogEntry['stream'] = 'stdout'
-    let runTime = -1n
-    const closeRun = () => {
-      if (run.length === 0) return
-      const ending = this.#endings(runTime)[runStream]
-      out += `${opening}${run.join(`${ending}${opening}`)}${ending}`
-      run = []
-    }
-    for (const entry of batch) {
-      const { text, partial, time, stream } = entry
-      const plain = !notPlain.test(text)
-      if (!plain) ascii = false
-      if (partial !== null || entry.timeIsApproximate || (!plain && unsafe.test(text))) {
-        closeRun()
-        out += this.#formatSpecial(entry, text)
-        continue
+  /** Appends the lines of a batch. Neighbours mostly differ in their text only: such a run is written as one. */
+  format(batch: readonly LogEntry[], out: OutputBuffer): void {
+    for (let at = 0; at < batch.length; ) {
+      const first = batch[at]!
+      const { time, stream } = first
+      const run: string[] = []
+      let characters = 0
+      for (let next = at; next < batch.length; next++) {
+        const entry = batch[next]!
+        if (entry.partial !== null || entry.timeIsApproximate || entry.time !== time || entry.stream !== stream) break
+        const { text } = entry
+        characters += text.length + 1
+        if (characters > checkedCharacters && run.length > 0) break
+        run.push(text)
       }
-      if (time !== runTime || stream !== runStream) {
-        closeRun()
-        runTime = time
-        runStream = stream
-      }
-      run.push(text)
+      if (run.length > 0 && this.#check.isPlain(run.join('\n'))) this.#formatPlain(first, run, out)
+      else for (let n = at; n < at + Math.max(run.length, 1); n++) out.text(this.#formatOne(batch[n]!))
+      at += Math.max(run.length, 1)
     }
-    closeRun()
-    return { lines: out, ascii }
+  }
+
+  #formatPlain({ time, stream }: LogEntry, run: readonly string[], out: OutputBuffer): void {
+    const ending = this.#endings(time)[stream]
+    const lines = run.join(ending + opening)
+    out.ascii(opening)
+    if (this.#asciiAttributes) out.ascii(lines)
+    else out.text(lines)
+    out.text(ending)
   }
 
   #endings(time: bigint): { readonly stdout: string; readonly stderr: string } {
     if (time !== this.#time) {
       this.#time = time
-      const rest = `${this.#attributes},"time":"${formatTime(time)}"}\n`
+      const rest = `${this.#attributes},"time":"${this.#formatTime(time)}"}\n`
       this.#made = { stdout: `\\n","stream":"stdout"${rest}`, stderr: `\\n","stream":"stderr"${rest}` }
     }
     return this.#made
   }
 
-  #formatSpecial(entry: LogEntry, text: string): string {
-    const whole = entry.partial === null || entry.partial.last ? '\\n' : ''
+  #formatOne(entry: LogEntry): string {
+    const { text, partial } = entry
+    const whole = partial === null || partial.last ? '\\n' : ''
     const broken = text.includes('\ufffd') && !isUtf8(entry.bytes)
     const log = broken ? escapeBrokenText(entry.bytes) : escapeText(text)
     const attributes = entry.timeIsApproximate ? this.#approximateAttributes : this.#attributes
     // Docker's format cannot hold bytes that are not UTF-8: such lines carry them in a member its readers pass over.
     const raw = broken ? `,"raw":"${Buffer.from(entry.bytes).toString('base64')}"` : ''
-    return `{"log":"${log}${whole}","stream":"${entry.stream}"${attributes},"time":"${formatTime(entry.time)}"${raw}}\n`
+    return `{"log":"${log}${whole}","stream":"${entry.stream}"${attributes},"time":"${this.#formatTime(entry.time)}"${raw}}\n`
+  }
+
+  #formatTime(time: bigint): string {
+    if (time !== this.#formattedTime) {
+      this.#formattedTime = time
+      this.#timeText = formatTime(time)
+    }
+    return this.#timeText
   }
 }

@@ -6,6 +6,8 @@ import { jsonFileErrors } from './driver-errors.ts'
 import { LineFormatter } from './line-format.ts'
 import { LineParser } from './line-parser.ts'
 import { LogFile } from './log-file.ts'
+import { OutputBuffer } from './output-buffer.ts'
+import type { PlainCheck } from './plain-check.ts'
 import { formatPosition, Positions, positionSpacing, positionsPath } from './positions.ts'
 import { readStored } from './stored-log.ts'
 
@@ -14,9 +16,6 @@ const closeFile = promisify(close)
 const changeMode = promisify(fchmod)
 const truncateFile = promisify(ftruncate)
 const writeFile = promisify(write)
-
-/** Memory kept between writes whatever their size. */
-const smallOutput = 16 << 10
 
 /** What the file holds, after a crash's torn last line has been taken off. */
 interface Found {
@@ -50,12 +49,12 @@ export class JsonFileSink implements LogSink {
   readonly #formatter: LineFormatter
   readonly #diagnostics: DiagnosticsSink
   readonly #positions: Positions
+  readonly #output = new OutputBuffer()
   /** All up to here is whole lines; a failed write may have left something behind it. */
   #size: number
   #sequence: number
   #time: bigint
   #torn = false
-  #output: Buffer = Buffer.alloc(0)
   #closing: Promise<void> | null = null
 
   private constructor(path: string, fd: number, found: Found, formatter: LineFormatter, diagnostics: DiagnosticsSink) {
@@ -72,6 +71,7 @@ export class JsonFileSink implements LogSink {
   static async open(
     path: string,
     attributes: Readonly<Record<string, string>>,
+    check: PlainCheck,
     diagnostics: DiagnosticsSink,
   ): Promise<JsonFileSink> {
     let fd: number | null = null
@@ -81,7 +81,7 @@ export class JsonFileSink implements LogSink {
       if (found.torn) await truncateFile(fd, found.size)
       // Docker's mode, whatever the umask was.
       if (found.size === 0) await changeMode(fd, 0o640)
-      return new JsonFileSink(path, fd, found, new LineFormatter(attributes), diagnostics)
+      return new JsonFileSink(path, fd, found, new LineFormatter(attributes, check), diagnostics)
     } catch (cause) {
       if (fd !== null) await closeFile(fd)
       throw jsonFileErrors.error('open_failed', {
@@ -95,7 +95,8 @@ export class JsonFileSink implements LogSink {
   async write(batch: readonly LogEntry[]): Promise<void> {
     if (batch.length === 0) return
     this.#check()
-    const bytes = this.#encode(batch)
+    this.#formatter.format(batch, this.#output)
+    const bytes = this.#output.take()
     try {
       if (this.#torn) await truncateFile(this.#fd, this.#size)
       this.#torn = true
@@ -115,16 +116,6 @@ export class JsonFileSink implements LogSink {
     this.#sequence += batch.length
     this.#time = batch.at(-1)!.time
     if (this.#size - this.#positions.last.offset >= positionSpacing) await this.#notePosition()
-  }
-
-  // One write runs at a time, so its memory serves the next one: fresh memory costs more than what is done with it.
-  #encode(batch: readonly LogEntry[]): Buffer {
-    const { lines, ascii } = this.#formatter.format(batch)
-    const length = ascii ? lines.length : Buffer.byteLength(lines)
-    if (this.#output.length < length || this.#output.length > 8 * length + smallOutput)
-      this.#output = Buffer.allocUnsafeSlow(length + (length >> 2))
-    this.#output.write(lines, 0, ascii ? 'latin1' : 'utf8')
-    return this.#output.subarray(0, length)
   }
 
   // At the known place and not at the end of the file, so that a retry writes over what a failure left.
