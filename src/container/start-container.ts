@@ -156,6 +156,7 @@ async function finish(
     await stdin?.end()
     await (seesEnd ? pump.finished : pump.drainAndFinish())
     await sink[Symbol.asyncDispose]()
+    task.releaseOutput?.()
   })
   await attempt(services, record, 'its network', async () => {
     if (networking) await releaseNetworking(services, record, networking)

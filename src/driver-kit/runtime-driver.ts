@@ -48,6 +48,11 @@ export interface RuntimeTask {
   readonly startTime: string
   /** Settles when the container has ended and its runtime state, mounts and cgroup are gone. Never rejects. */
   readonly exited: Promise<RuntimeExit>
+  /**
+   * Called when the output of an ended container has been taken. Until then a detached one's pipes keep what they hold,
+   * whether or not anybody holds them.
+   */
+  releaseOutput?(): void
   /** Signals the first process; no error when it has ended. */
   kill(signal: number, call?: CallOptions): Promise<void>
   /** SIGKILL to every process of the container. */

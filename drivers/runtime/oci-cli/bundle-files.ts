@@ -15,6 +15,8 @@ export const bundleFiles = {
   exit: 'runtime.exit',
   /** A FIFO that the wrapper of a detached container holds open as long as it lives. */
   alive: 'runtime.alive',
+  /** A FIFO that whoever took the output of an ended container writes to: until then its pipes are kept open. */
+  taken: 'runtime.taken',
   /** Pid of that wrapper, with a newline. */
   wrapper: 'runtime.wrapper',
 } as const

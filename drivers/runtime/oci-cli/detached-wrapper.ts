@@ -1,16 +1,21 @@
-import { closeSync, constants, openSync, readSync } from 'node:fs'
+import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { DriverHost, LaunchRequest } from 'tscontainer/driver-kit'
 import { bundleFiles } from './bundle-files.ts'
 
 // Says its pid, runs the runtime, leaves the exit code. Descriptor 3 is the FIFO that tells the living that the code is
-// there; the runtime must not have it. The shell's own complaints are not the container's output.
-const script = 'echo $$ >"$1"; code=$2; shift 2; exec 4>&2 2>/dev/null; "$@" 2>&4 3>&- 4>&-; echo $? >"$code"'
+// there; the runtime must not have it. The shell's own complaints are not the container's output. A FIFO without anybody
+// who has it open forgets what it holds: so a child keeps the container's output open until somebody says it was taken.
+const script = [
+  'echo $$ >"$1"; code=$2; exec 4>&2 2>/dev/null 5<>"$3"; shift 3',
+  '"$@" 2>&4 3>&- 4>&- 5>&-; echo $? >"$code"',
+  '{ read -r word <&5; } 3>&- &',
+].join('\n')
 
 /** Wraps the call of a runtime so that its exit code outlives whoever started it. */
 export function wrapDetached(request: LaunchRequest, directory: string, alive: number): LaunchRequest {
-  const files = [join(directory, bundleFiles.wrapper), join(directory, bundleFiles.exit)]
+  const files = [bundleFiles.wrapper, bundleFiles.exit, bundleFiles.taken].map((name) => join(directory, name))
   return {
     ...request,
     file: '/bin/sh',
@@ -23,7 +28,23 @@ export function wrapDetached(request: LaunchRequest, directory: string, alive: n
 export function makeAliveFifo(host: DriverHost, directory: string): number {
   const path = join(directory, bundleFiles.alive)
   host.makeFifo(path)
+  host.makeFifo(join(directory, bundleFiles.taken))
   return openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+}
+
+/** Lets go of the output of an ended container; nobody who keeps it is no error. */
+export function releaseOutput(directory: string): void {
+  try {
+    const fd = openSync(join(directory, bundleFiles.taken), constants.O_WRONLY | constants.O_NONBLOCK)
+    try {
+      writeSync(fd, 'taken\n')
+    } finally {
+      closeSync(fd)
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENXIO' && code !== 'ENOENT') throw error
+  }
 }
 
 /** Resolves when no wrapper holds the FIFO any longer; at once when it is missing. Does not keep the process alive. */

@@ -26,7 +26,7 @@ import {
 } from './bundle-files.ts'
 import { cgroupOf, nestCgroup, outerCgroup } from './cgroup-path.ts'
 import { CommandLine } from './command-line.ts'
-import { makeAliveFifo, wrapDetached, wrapperAlive, wrapperGone } from './detached-wrapper.ts'
+import { makeAliveFifo, releaseOutput, wrapDetached, wrapperAlive, wrapperGone } from './detached-wrapper.ts'
 import { refusedByKernel } from './executable-check.ts'
 import { noOomRecord, type OomRecord, recordOom } from './oom-record.ts'
 import { notExecutableError, readRuntimeLog, startError } from './runtime-log.ts'
@@ -108,6 +108,7 @@ export class OciCliDriver implements RuntimeDriver {
     const record = readTask(bundle.directory)
     if (record) processes.signal(record.init, 9)
     rmSync(join(this.#commands.stateDirectory, id), { recursive: true, force: true })
+    releaseOutput(bundle.directory)
     clearBundle(bundle.directory)
   }
 

@@ -19,6 +19,7 @@ import {
 } from 'tscontainer/driver-kit'
 import { cgroupOf } from './cgroup-path.ts'
 import type { CommandLine } from './command-line.ts'
+import { releaseOutput } from './detached-wrapper.ts'
 import { refusedByKernel } from './executable-check.ts'
 import { notExecutableError, readRuntimeLog, startError } from './runtime-log.ts'
 import { signalOfExitCode } from './signal-name.ts'
@@ -55,6 +56,10 @@ export class OciTask implements RuntimeTask {
 
   get startTime(): string {
     return this.#parts.init.startTime
+  }
+
+  releaseOutput(): void {
+    if (this.#parts.lifetime === 'detached') releaseOutput(this.#parts.directory)
   }
 
   get exited(): Promise<RuntimeExit> {
