@@ -20,6 +20,7 @@ for (const target of Object.values(manifest.exports)) {
 const started: Record<string, string> = {
   'workers/launcher': 'src/host/launcher-thread.ts',
   'workers/layer': 'src/layer/layer-worker.ts',
+  'workers/pack': 'src/layer/pack-worker.ts',
   'monitor/monitor-main': 'src/monitor/monitor-main.ts',
   cli: 'src/cli.ts',
 }

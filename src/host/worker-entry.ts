@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url'
 const sources = {
   launcher: './launcher-thread.ts',
   layer: '../layer/layer-worker.ts',
+  pack: '../layer/pack-worker.ts',
 } as const
 
 export type WorkerName = keyof typeof sources

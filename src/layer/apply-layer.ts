@@ -7,6 +7,7 @@ import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
 import { defaultLayerLimits, type LayerLimits } from './layer-limits.ts'
 import type { LayerJob, LayerJobResult, LayerWorkerMessage } from './layer-worker-protocol.ts'
+import { fromFailure } from './worker-failure.ts'
 
 /** Where a layer's bytes lie: a range of a file, plain or compressed with gzip or zstd. */
 export interface LayerSource {
@@ -57,7 +58,7 @@ async function runWorker(job: LayerJob, { signal, onBytes }: ApplyLayerOptions):
   worker.on('message', (message: LayerWorkerMessage) => {
     if (message.type === 'progress') onBytes?.(message.bytes)
     else if (message.type === 'done') resolve(message.result)
-    else reject(layerErrors.error(reasonOf(message.failure.reason), message.failure))
+    else reject(fromFailure(message.failure))
   })
   worker.on('error', (cause) =>
     reject(
@@ -77,6 +78,3 @@ async function runWorker(job: LayerJob, { signal, onBytes }: ApplyLayerOptions):
     await worker.terminate()
   }
 }
-
-const reasonOf = (reason: string): keyof typeof layerErrors.codes =>
-  Object.hasOwn(layerErrors.codes, reason) ? (reason as keyof typeof layerErrors.codes) : 'apply_failed'

@@ -2,6 +2,7 @@ import type { RootMount } from '../host/launcher.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { LayerCompression } from './compression.ts'
 import type { LayerLimits } from './layer-limits.ts'
+import type { WorkerFailure } from './worker-failure.ts'
 
 /** What the worker thread is to do; one job per thread, since it gives up its view of the machine for it. */
 export interface LayerJob {
@@ -16,12 +17,6 @@ export interface LayerJobResult {
   readonly size: number
   readonly entries: number
   readonly compression: LayerCompression
-}
-
-export interface WorkerFailure {
-  readonly reason: string
-  readonly message: string
-  readonly details: Readonly<Record<string, unknown>>
 }
 
 export type LayerWorkerMessage =

@@ -3,16 +3,14 @@ import { closeSync, createReadStream, openSync, type ReadStream, readSync } from
 import { parentPort, workerData } from 'node:worker_threads'
 import { createGunzip } from 'node:zlib'
 import { unzstd } from '../content/unzstd.ts'
-import { EngineError } from '../errors/engine-error.ts'
 import { layerErrors } from '../errors/layer-errors.ts'
-import { mountRoot } from '../host/mount-root.ts'
-import { MS, mount } from '../host/syscall/mount.ts'
-import { CLONE, chdir, chroot, unshare } from '../host/syscall/namespace.ts'
 import { detectCompression, type LayerCompression, magicLength } from './compression.ts'
+import { confineThread } from './confine-thread.ts'
 import type { LayerLimits } from './layer-limits.ts'
-import type { LayerJob, LayerJobResult, LayerWorkerMessage, WorkerFailure } from './layer-worker-protocol.ts'
+import type { LayerJob, LayerJobResult, LayerWorkerMessage } from './layer-worker-protocol.ts'
 import { TarParser } from './tar-parser.ts'
 import { TreeWriter } from './tree-writer.ts'
+import { describeFailure } from './worker-failure.ts'
 
 const readSize = 2 << 20
 const progressStep = 8 << 20
@@ -25,7 +23,7 @@ const progressStep = 8 << 20
 async function run(job: LayerJob): Promise<LayerJobResult> {
   const fd = openSync(job.source.path, 'r')
   try {
-    confine(job)
+    confineThread([job.target], job.target.target)
     const start = Buffer.alloc(Math.min(magicLength, job.source.length))
     readSync(fd, start, 0, start.length, job.source.offset)
     const compression = detectCompression(start)
@@ -33,14 +31,6 @@ async function run(job: LayerJob): Promise<LayerJobResult> {
   } finally {
     closeSync(fd)
   }
-}
-
-function confine({ target }: LayerJob): void {
-  unshare(CLONE.NEWNS)
-  mount(null, '/', null, MS.REC | MS.SLAVE, null)
-  mountRoot(target)
-  chroot(target.target)
-  chdir('/')
 }
 
 async function apply(fd: number, { source, limits }: LayerJob, compression: LayerCompression): Promise<LayerJobResult> {
@@ -151,32 +141,7 @@ class SizeCheck {
 
 const post = (message: LayerWorkerMessage) => parentPort?.postMessage(message)
 
-function describe(error: unknown): WorkerFailure {
-  const { code, syscall } = error as NodeJS.ErrnoException
-  if (code === 'ENOSPC' || code === 'EDQUOT')
-    return {
-      reason: 'disk_full',
-      message: 'The disk became full while a layer was unpacked. Free space and try again.',
-      details: { syscall },
-    }
-  if (error instanceof EngineError) {
-    if (error.kind === 'resource_exhausted' && !error.code.startsWith('layer.'))
-      return {
-        reason: 'disk_full',
-        message: `The disk became full while a layer was unpacked: ${error.message}`,
-        details: {},
-      }
-    const reason = error.code.startsWith('layer.') ? error.code.slice('layer.'.length) : 'apply_failed'
-    return { reason, message: error.message, details: error.details }
-  }
-  return {
-    reason: 'apply_failed',
-    message: `An entry could not be made: ${error instanceof Error ? error.message : String(error)}`,
-    details: { code, syscall },
-  }
-}
-
 run(workerData as LayerJob).then(
   (result) => post({ type: 'done', result }),
-  (error: unknown) => post({ type: 'failed', failure: describe(error) }),
+  (error: unknown) => post({ type: 'failed', failure: describeFailure(error, 'a layer was unpacked') }),
 )

@@ -1,0 +1,17 @@
+import type { RootMount } from '../host/launcher.ts'
+import { mountRoot } from '../host/mount-root.ts'
+import { MS, mount } from '../host/syscall/mount.ts'
+import { CLONE, chdir, chroot, unshare } from '../host/syscall/namespace.ts'
+
+/**
+ * Takes a mount namespace for the calling thread (unshare(2): per thread on Linux), mounts the trees there and makes
+ * `root` the thread's root. What it mounted is gone with the thread, and no path reaches anything else. All modules must
+ * be loaded by then.
+ */
+export function confineThread(trees: readonly RootMount[], root: string): void {
+  unshare(CLONE.NEWNS)
+  mount(null, '/', null, MS.REC | MS.SLAVE, null)
+  for (const tree of trees) mountRoot(tree)
+  chroot(root)
+  chdir('/')
+}
