@@ -42,7 +42,8 @@ const sources = (folder: string): string[] =>
     .filter((name) => name.endsWith('.ts') && !name.includes('node_modules'))
     .map((name) => join(folder, name))
 
-const isTest = (file: string) => file.endsWith('.test.ts') || file.startsWith('src/testing/system')
+// Children that a test starts and fixtures that several share are named so.
+const isTest = (file: string) => /(\.test|-child|-fixture)\.ts$/.test(file) || file.startsWith('src/testing/system')
 
 const importsOf = (file: string): string[] =>
   [...readFileSync(join(repository, file), 'utf8').matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((m) => m[1]!)

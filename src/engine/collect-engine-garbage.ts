@@ -26,6 +26,9 @@ export async function collectEngineGarbage(parts: Parts, call?: CallOptions): Pr
     call,
   )
   for (const owner of swept.owners) owners.forget(owner.id)
+  const networks = parts.get(t.networks)
+  await networks.reconcile(call)
+  await networks.collectOrphans()
   const kept = new Set(
     parts
       .get(t.images)

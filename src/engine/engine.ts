@@ -123,6 +123,7 @@ export class Engine implements AsyncDisposable {
   async #start(): Promise<void> {
     const owners = this.#part(coreTokens.owners)
     this.#part(coreTokens.owner)
+    this.#part(coreTokens.host).prepare()
     this.#opened = await this.#part(coreTokens.containers)
     this.#scope.defer(() => this.#core[Symbol.asyncDispose]())
     await this.#sweep(owners)
@@ -141,6 +142,8 @@ export class Engine implements AsyncDisposable {
     const storage = await this.#part(coreTokens.storage)
     await storage.sweep(report.owners.map((owner) => owner.id))
     for (const owner of report.owners) owners.forget(owner.id)
+    // Rules and claims that a killed process left, and foreign changes behind the backs of containers that run on.
+    if (report.owners.length > 0) await this.#part(coreTokens.networks).reconcile()
     const held = services.records
       .all()
       .some(({ lifetime, status }) => lifetime === 'detached' && ['starting', 'running', 'paused'].includes(status))
