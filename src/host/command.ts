@@ -14,6 +14,7 @@ export interface CommandOptions extends CallOptions {
   readonly maxOutputBytes?: number | undefined
 }
 
+/** How a program ended and what it wrote. */
 export interface CommandResult {
   readonly exitCode: number
   readonly stdout: string

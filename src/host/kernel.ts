@@ -1,3 +1,4 @@
+/** Which cgroup hierarchies are mounted: v1 only, v1 beside a v2 without the controllers, or v2 only. */
 export type CgroupMode = 'v1' | 'hybrid' | 'v2'
 
 /** What this kernel and machine offer, found by trying where that is cheap and harmless. */

@@ -14,4 +14,5 @@ export interface MountEntry {
   readonly superOptions: readonly string[]
 }
 
+/** All mounts that a process sees, in the order they were made. */
 export type MountTable = readonly MountEntry[]

@@ -91,16 +91,17 @@ async function adoptAll(core: ContainerCore): Promise<void> {
 
 /** Resolves when nothing is held and nobody asks any more; looks again after every end and every request. */
 function idleCheck(core: ContainerCore, server: HolderServer, leave: () => void): () => void {
-  let timer: NodeJS.Timeout | null = null
+  let scheduled = false
   const check = () => {
-    timer = null
+    scheduled = false
     const held = core.holder.all()
     if (held.length > 0) void Promise.race(held.map(({ finished }) => finished)).then(schedule)
     else if (server.connections === 0)
       void core.holder.settle().then(() => (core.holder.size === 0 ? leave() : schedule()))
   }
   const schedule = () => {
-    timer ??= setTimeout(check, idleMs)
+    if (!scheduled) setTimeout(check, idleMs)
+    scheduled = true
   }
   return schedule
 }

@@ -6,6 +6,7 @@ export interface HostTables {
   readonly tables: Readonly<Partial<Record<HostTable, readonly string[]>>>
 }
 
+/** One kind of thing a machine holds. */
 export type HostTable =
   | 'processes'
   | 'children'
@@ -19,6 +20,7 @@ export type HostTable =
   | 'descriptors'
   | 'files'
 
+/** What to read, and of whom. */
 export interface HostTableOptions {
   /** Which tables to read. Default: all; `files` needs `directories`. */
   readonly parts?: readonly HostTable[] | undefined

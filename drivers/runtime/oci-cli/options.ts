@@ -1,5 +1,6 @@
 import { callErrors, parseOptionObject } from 'tscontainer/driver-kit'
 
+/** Options of the runtime driver. */
 export interface OciCliOptions {
   /** A name looked up on PATH, or an absolute path. Default: `crun`, else `runc`, whichever works. */
   readonly binary?: string

@@ -4,10 +4,13 @@ import type { StorageCapabilities, StorageDriver } from '../../driver-kit/storag
 
 /** The two functions that every test runner has; `node:test`, vitest and jest fit. */
 export interface SuiteRunner {
+  /** Groups the tests that `body` declares. */
   describe(name: string, body: () => void): unknown
+  /** Declares a test; it fails when `body` rejects. */
   test(name: string, body: () => Promise<void>): unknown
 }
 
+/** One set of options that the whole suite runs with. */
 export interface SuiteVariant {
   readonly name: string
   /** Given to the definition's `parseOptions`. */
@@ -21,6 +24,7 @@ export interface SuiteContext {
   release(): Promise<void>
 }
 
+/** What to test, and how. */
 export interface StorageSuiteOptions<Options> {
   readonly definition: DriverDefinition<'storage', Options>
   /** Default: one, without options. */
