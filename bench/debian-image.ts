@@ -1,7 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { createReadStream, createWriteStream, existsSync, lstatSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  lstatSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { pack } from 'tar-stream'
 
@@ -28,7 +36,9 @@ function filesOfThisDebian(bytes: number): readonly string[] {
   for (const name of [...packagesOf(/^(required|important) /), ...packagesOf(/^(standard|optional) /)]) {
     if (size >= bytes) break
     const listing = execFileSync('dpkg-query', ['-L', name], { encoding: 'utf8' }).trim().split('\n')
-    for (const path of listing) {
+    for (const listed of listing) {
+      // On a merged /usr, /sbin/ip is listed but lies in /usr/sbin.
+      const path = existsSync(listed) ? join(realpathSync(dirname(listed)), basename(listed)) : listed
       if (chosen.has(path) || path === '/.' || !existsSync(path)) continue
       const facts = lstatSync(path)
       if (facts.size > bytes / 4) continue

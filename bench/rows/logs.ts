@@ -29,6 +29,7 @@ export const logs: RowGroup = {
             }
             const took = (performance.now() - started) / 1000
             if (count !== lines || bytes !== lines * 99) throw new Error(`lost lines: ${count} of ${lines} arrived`)
+            await container.wait()
             await container.remove()
             return took
           },
