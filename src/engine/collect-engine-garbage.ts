@@ -2,6 +2,7 @@ import { sweepDeadOwners } from '../container/sweep.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
 import { coreTokens } from './core-tokens.ts'
+import { sweepCgroups } from './sweep-cgroups.ts'
 import type { Parts } from './wiring.ts'
 
 /** What a collection took away. */
@@ -25,7 +26,10 @@ export async function collectEngineGarbage(parts: Parts, call?: CallOptions): Pr
     swept.owners.map(({ id }) => id),
     call,
   )
-  for (const owner of swept.owners) owners.forget(owner.id)
+  for (const owner of swept.owners) {
+    await sweepCgroups(parts.get(t.host).cgroups, owner.id)
+    owners.forget(owner.id)
+  }
   const networks = parts.get(t.networks)
   await networks.reconcile(call)
   await networks.collectOrphans()

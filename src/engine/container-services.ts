@@ -14,6 +14,7 @@ import type { OwnerRole } from '../state/owners.ts'
 import { coreTokens } from './core-tokens.ts'
 import { GuardKeeper } from './guard-keeper.ts'
 import { containerNetworks } from './open-networks.ts'
+import { removeOwnCgroups } from './sweep-cgroups.ts'
 import type { Parts } from './wiring.ts'
 
 export interface ContainerServicesOptions {
@@ -45,6 +46,9 @@ export async function openContainerServices(
     made ??= options.cgroups(id)
     return made
   }
+  options.scope.defer(async () => {
+    if (made) await removeOwnCgroups(host.cgroups, made.path)
+  })
   const guard = options.scope.own(new GuardKeeper(owner.id, cgroups, diagnostics))
   return {
     owner: { id: owner.id, role: options.role },

@@ -16,6 +16,7 @@ import { type EngineInfo, readEngineInfo } from './info.ts'
 import { Networks } from './networks.ts'
 import { type ProbeReport, probeMachine } from './probe.ts'
 import { requirePrivilege } from './require-privilege.ts'
+import { sweepCgroups } from './sweep-cgroups.ts'
 import { type Parts, wire } from './wiring.ts'
 
 /**
@@ -141,7 +142,10 @@ export class Engine implements AsyncDisposable {
     const report = await sweepDeadOwners(services, owners)
     const storage = await this.#part(coreTokens.storage)
     await storage.sweep(report.owners.map((owner) => owner.id))
-    for (const owner of report.owners) owners.forget(owner.id)
+    for (const owner of report.owners) {
+      await sweepCgroups(this.#part(coreTokens.host).cgroups, owner.id)
+      owners.forget(owner.id)
+    }
     // Rules and claims that a killed process left, and foreign changes behind the backs of containers that run on.
     if (report.owners.length > 0) await this.#part(coreTokens.networks).reconcile()
     const held = services.records
