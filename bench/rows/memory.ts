@@ -9,6 +9,15 @@ import { median } from '../statistics.ts'
 const megabytes = (pid: number): number =>
   Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0) / 1024
 
+/** Where a link leads; nowhere when it has gone meanwhile. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
+  }
+}
+
 interface Process {
   readonly pid: number
   readonly parent: number
@@ -66,9 +75,9 @@ async function monitor(setting: Setting): Promise<Result> {
   const spec = { image: image!, command: ['sleep', '10000'], networks: 'none' as const, lifetime: 'detached' as const }
   const container = await engine.containers.run(spec)
   try {
-    const found = processes().filter(
-      ({ command }) => /monitor-main/.test(command) && command.includes(setting.directory),
-    )
+    const below = (pid: number) =>
+      readdirSync(`/proc/${pid}/fd`).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`).startsWith(setting.directory))
+    const found = processes().filter(({ pid, command }) => command.startsWith('tscontainer-monitor') && below(pid))
     if (found.length !== 1) throw new Error(`expected one monitor of this root, found ${found.length}`)
     return {
       row: 'monitor, once per root (PSS)',

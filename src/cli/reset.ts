@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { Engine } from '../engine/engine.ts'
@@ -8,18 +8,31 @@ import { RootPaths } from '../state/paths.ts'
 import { parseOptions, refuseRest } from './parse-options.ts'
 import { type Command, UsageError } from './usage-error.ts'
 
-/** Ends every process whose cgroup or command line names something of the root: works without readable records. */
+/** Whether a process has a file below the directory open. */
+function hasOpenBelow(pid: string, directory: string): boolean {
+  const descriptors = `/proc/${pid}/fd`
+  return readdirSync(descriptors).some((fd) => readlinkSync(join(descriptors, fd)).startsWith(`${directory}/`))
+}
+
+/** A monitor is known by its title and its open files, the shells beside it by their names and arguments. */
+function servesRoot(pid: string, root: string): boolean {
+  const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+  if (command.includes('tscontainer-watcher'))
+    return command.some((argument) => argument.includes(`"root":${JSON.stringify(root)}`))
+  if (command.includes('tscontainer-wait')) return command.some((argument) => argument.startsWith(`${root}/`))
+  return command[0]?.startsWith('tscontainer-monitor') === true && hasOpenBelow(pid, root)
+}
+
+/** Ends every process that belongs to the root; works without readable records. */
 function killProcessesOf(paths: RootPaths): number {
-  const ids = readdirSync(paths.containers)
+  const ids = readdirSync(paths.containers).filter((id) => id.length >= 32)
   let killed = 0
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue
+  for (const pid of readdirSync('/proc')) {
+    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue
     try {
-      const cgroup = readFileSync(`/proc/${name}/cgroup`, 'utf8')
-      const command = readFileSync(`/proc/${name}/cmdline`, 'utf8')
-      const monitor = command.includes('monitor-main') && command.includes(`"root":${JSON.stringify(paths.root)}`)
-      if (!monitor && !ids.some((id) => id.length >= 32 && cgroup.includes(id))) continue
-      process.kill(Number(name), 'SIGKILL')
+      const cgroup = readFileSync(`/proc/${pid}/cgroup`, 'utf8')
+      if (!ids.some((id) => cgroup.includes(id)) && !servesRoot(pid, paths.root)) continue
+      process.kill(Number(pid), 'SIGKILL')
       killed++
     } catch {
       // It has ended meanwhile.
@@ -51,7 +64,9 @@ export const reset: Command = async (args, { stdout, stderr }) => {
     // Anything else (not a data root, a newer format, no privilege) is a reason not to delete.
     if (!isEngineError(error, { code: 'state.corrupt' })) throw error
     stderr.write(`tscontainer: ${error.message} Going on without the records.\n`)
-    stdout.write(`ended ${killProcessesOf(paths)} processes\n`)
+    // Twice: a monitor's end may have been noticed and made good before the one who noticed was ended, too.
+    const ended = killProcessesOf(paths) + killProcessesOf(paths)
+    stdout.write(`ended ${ended} processes\n`)
   }
   for (const name of readdirSync(paths.root)) await rm(join(paths.root, name), { recursive: true, force: true })
   stdout.write(`${paths.root} is empty\n`)

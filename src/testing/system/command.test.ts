@@ -99,19 +99,26 @@ describe('the command', () => {
     expect(existsSync(join(other, 'precious'))).toBe(true)
   })
 
-  test('reset works when the records are damaged', async () => {
-    await tscontainer('gc', '--root', root)
+  test('reset works when the records are damaged, and ends what ran', async () => {
+    const options = ['--root', root, '--load', 'busybox.tar', '--network', 'none', '--detach']
+    const { stdout } = await tscontainer('run', ...options, 'busybox:local', 'sleep', '1000')
+    for (const suffix of ['', '-wal', '-shm']) await rm(join(root, `state.db${suffix}`), { force: true })
     await writeFile(join(root, 'state.db'), 'this is no database'.repeat(500))
     const reset = await tscontainer('reset', '--root', root, '--yes')
-    expect(reset.code).toBe(0)
+    expect(reset.code, reset.stderr).toBe(0)
     expect(readdirSync(root)).toEqual([])
+    const belongs = (pid: string) => cgroupOf(pid).includes(stdout.trim()) || commandOf(pid).includes(root)
+    expect(readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && belongs(pid))).toEqual([])
   })
 })
 
-function cgroupOf(pid: string): string {
+function contentOf(file: string): string {
   try {
-    return readFileSync(`/proc/${pid}/cgroup`, 'utf8')
+    return readFileSync(file, 'utf8')
   } catch {
     return '' // ended meanwhile
   }
 }
+
+const cgroupOf = (pid: string): string => contentOf(`/proc/${pid}/cgroup`)
+const commandOf = (pid: string): string => contentOf(`/proc/${pid}/cmdline`)
