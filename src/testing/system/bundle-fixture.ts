@@ -126,6 +126,8 @@ export async function openBundleFixture(
   const target = join(directory, 'mnt')
   mkdirSync(target)
 
+  const detached: PreparedBundle[] = []
+
   const fixture: BundleFixture = {
     directory,
     host,
@@ -176,7 +178,9 @@ export async function openBundleFixture(
         if (open) for (const fd of [out.write, err.write]) closeSync(fd)
         open = false
       }
-      return { id, bundle, output, given }
+      const prepared = { id, bundle, output, given }
+      if (lifetime === 'detached') detached.push(prepared)
+      return prepared
     },
     async run(argv, changes) {
       const prepared = fixture.bundle(fixture.spec(argv, changes))
@@ -206,6 +210,7 @@ export async function openBundleFixture(
       ]
     },
     async [Symbol.asyncDispose]() {
+      for (const { id, bundle } of detached) await driver.sweep(id, bundle)
       await host.cgroups.killTree(cgroupParent)
       await host.cgroups.removeTree(cgroupParent)
       await driver[Symbol.asyncDispose]()
