@@ -41,14 +41,9 @@ function killProcessesOf(paths: RootPaths): number {
   return killed
 }
 
-async function removeContainers(root: string): Promise<number> {
+async function resetRecorded(root: string): Promise<number> {
   await using engine = await Engine.open({ root })
-  let count = 0
-  for await (const container of engine.containers.list()) {
-    await container.remove({ force: true })
-    count++
-  }
-  return count
+  return (await engine.reset()).length
 }
 
 /** Removes everything of a root: containers, kernel objects, and every file below it. */
@@ -59,7 +54,7 @@ export const reset: Command = async (args, { stdout, stderr }) => {
   if (!values.yes)
     throw new UsageError(`reset deletes all images and containers below ${paths.root}; say --yes if you mean it`)
   try {
-    stdout.write(`removed ${await removeContainers(paths.root)} containers\n`)
+    stdout.write(`removed ${await resetRecorded(paths.root)} containers\n`)
   } catch (error) {
     // Anything else (not a data root, a newer format, no privilege) is a reason not to delete.
     if (!isEngineError(error, { code: 'state.corrupt' })) throw error

@@ -16,6 +16,7 @@ import { type EngineInfo, readEngineInfo } from './info.ts'
 import { Networks } from './networks.ts'
 import { type ProbeReport, probeMachine } from './probe.ts'
 import { requirePrivilege } from './require-privilege.ts'
+import { resetEngine } from './reset-engine.ts'
 import { sweepCgroups } from './sweep-cgroups.ts'
 import { type Parts, wire } from './wiring.ts'
 
@@ -109,6 +110,15 @@ export class Engine implements AsyncDisposable {
   async check(options: { readonly repair?: boolean } = {}, call?: CallOptions): Promise<readonly StorageProblem[]> {
     const storage = await this.#part(coreTokens.storage)
     return storage.check({ ...call, repair: options.repair === true })
+  }
+
+  /**
+   * Ends and removes every container of the root, of other processes too, all images and layers, and what the root has
+   * in the kernel: bridges, rules, addresses. For `tscontainer reset`, which then deletes the directory. Gives the ids of
+   * the containers.
+   */
+  async reset(call?: CallOptions): Promise<readonly string[]> {
+    return resetEngine(this.#open(), call)
   }
 
   /**

@@ -78,13 +78,15 @@ describe('the command', () => {
   })
 
   test('gc, then reset leaves an empty root and ends what ran', async () => {
-    const options = ['--root', root, '--network', 'none', '--detach']
+    const linksBefore = readdirSync('/sys/class/net')
+    const options = ['--root', root, '--detach']
     const started = await tscontainer('run', ...options, 'busybox:local', 'sleep', '1000')
     expect(started.stdout).toMatch(/^[0-9a-f]{64}\n$/)
     expect(await tscontainer('gc', '--root', root)).toMatchObject({ code: 0, stderr: '' })
     const reset = await tscontainer('reset', '--root', root, '--yes')
     expect(reset).toMatchObject({ code: 0, stderr: '' })
     expect(readdirSync(root)).toEqual([])
+    expect(readdirSync('/sys/class/net').filter((name) => !linksBefore.includes(name))).toEqual([])
     const id = started.stdout.trim()
     const still = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && cgroupOf(pid).includes(id))
     expect(still).toEqual([])
