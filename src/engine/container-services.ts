@@ -1,6 +1,7 @@
 import { ContainerRecords } from '../container/container-records.ts'
 import type { ContainerImage, ContainerServices } from '../container/services.ts'
 import type { CgroupParent } from '../host/cgroup/parent.ts'
+import { canLimitSwap } from '../host/cgroup/swap-limit.ts'
 import type { ImageStore } from '../image/image-store.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Scope } from '../lifetime/scope.ts'
@@ -77,7 +78,7 @@ export async function openContainerServices(
     cgroupMode: features.cgroup,
     resourceSupport: {
       controllers: features.controllers,
-      swap: features.cgroup !== 'v1',
+      swap: canLimitSwap(),
       processors: options.processors,
     },
     hostLimits: readHostLimits(features.capabilities),
