@@ -1,4 +1,4 @@
-import { access, closeSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { abortError, callErrors } from '../errors/call-errors.ts'
 import { EngineError } from '../errors/engine-error.ts'
@@ -7,6 +7,7 @@ import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import type { LaunchedProcess, Launcher, LaunchRequest, MountLease, Netns, ProcessExit, RootMount } from './launcher.ts'
 import type { LauncherCall, LauncherReply, LauncherResult, SentError } from './launcher-protocol.ts'
 import type { NetnsPlan } from './netns-plan.ts'
+import { startThreadPool } from './thread-pool.ts'
 import { workerEntry, workerExecArgv } from './worker-entry.ts'
 
 export interface LauncherOptions {
@@ -41,9 +42,7 @@ class LauncherThread {
 
   constructor(entry: URL, onLost: (error: unknown) => void) {
     this.#onLost = onLost
-    // Any call starts the pool of libuv, whose threads take over the namespaces of whoever makes the first one: that must
-    // not be the launcher thread.
-    access('/', () => {})
+    startThreadPool()
     this.#worker = new Worker(entry, {
       execArgv: workerExecArgv(),
       env: {},

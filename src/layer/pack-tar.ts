@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads'
 import { abortError } from '../errors/call-errors.ts'
 import { layerErrors } from '../errors/layer-errors.ts'
 import type { RootMount } from '../host/launcher.ts'
+import { startThreadPool } from '../host/thread-pool.ts'
 import { workerEntry, workerExecArgv } from '../host/worker-entry.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { fromFailure, type WorkerFailure } from './worker-failure.ts'
@@ -43,6 +44,7 @@ export async function packTar(what: PackSubject, output: number, call?: CallOpti
   throwIfAborted(call, 'Writing a tar')
   const { promise, resolve, reject } = Promise.withResolvers<PackResult>()
   const workerData: PackJob = { what, output }
+  startThreadPool()
   const worker = new Worker(workerEntry('pack'), { workerData, execArgv: workerExecArgv(), trackUnmanagedFds: false })
   const onAbort = () => reject(abortError(call!.signal!, 'Writing a tar'))
   call?.signal?.addEventListener('abort', onAbort, { once: true })
