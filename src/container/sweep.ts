@@ -18,6 +18,7 @@ export const lostExitCode = 255
  * unfinished removals. Detached containers are the monitor's to adopt. Can be run by several processes at once.
  */
 export async function sweepDeadOwners(services: ContainerServices, owners: Owners): Promise<SweepReport> {
+  await owners.settle()
   const dead = owners.dead()
   const gone = new Set(dead.map((owner) => owner.id))
   const living = (id: string | null) => id !== null && !gone.has(id) && owners.isAlive(id)

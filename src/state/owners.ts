@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type FileLock, tryLock } from '../host/file-lock.ts'
-import { currentIdentity } from '../host/process-identity.ts'
+import { currentIdentity, isAlive, type ProcessIdentity } from '../host/process-identity.ts'
 import type { Database } from './database.ts'
 import type { RootPaths } from './paths.ts'
 
@@ -73,6 +73,21 @@ export class Owners {
   /** Owners that died without leaving; their things are the caller's to sweep, then `forget` them. */
   dead(): OwnerRecord[] {
     return this.#all().filter((owner) => !this.isAlive(owner.id))
+  }
+
+  /**
+   * Waits, half a second at most, for locks whose owner's process is gone: a child that it was forking holds the lock
+   * until its exec. The lock stays the judge, because a pid of another pid namespace cannot be seen from here.
+   */
+  async settle(): Promise<void> {
+    const deadline = performance.now() + 500
+    const dying = () =>
+      this.#db
+        .all<ProcessIdentity & Record<string, unknown>>(
+          'SELECT id, pid, start_time AS startTime, boot_id AS bootId FROM owners',
+        )
+        .some((owner) => !isAlive(owner) && this.isAlive(String(owner['id'])))
+    while (dying() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5))
   }
 
   /** Drops a dead owner's record and with it its leases. */
