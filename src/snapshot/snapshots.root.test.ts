@@ -9,8 +9,8 @@ import { overlay2Storage } from '../../drivers/storage/overlay2/index.ts'
 import { vfsStorage } from '../../drivers/storage/vfs/index.ts'
 import { Lease } from '../content/lease.ts'
 import type { AnyDriverDefinition } from '../driver-kit/definition.ts'
+import { type OpenedStorage, openTestStorage, testChain } from '../testing/system/storage-fixture.ts'
 import type { ChainLayer } from './snapshot-service.ts'
-import { type OpenedStorage, openTestStorage, testChain } from './storage-fixture.ts'
 
 let root: string
 let open: OpenedStorage
@@ -194,7 +194,7 @@ describe.each(['overlay2', 'vfs'])('snapshots on %s', (driver) => {
   })
 })
 
-const child = join(import.meta.dirname, 'storage-child.ts')
+const child = join(import.meta.dirname, '../testing/system/storage-child.ts')
 
 /** Starts another process on the same root. It works until it is killed, or says `done`. */
 function startChild(...args: readonly string[]) {

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { overlay2Storage } from '../../drivers/storage/overlay2/index.ts'
-import { vfsStorage } from '../../drivers/storage/vfs/index.ts'
+import { overlay2Storage } from '../../../drivers/storage/overlay2/index.ts'
+import { vfsStorage } from '../../../drivers/storage/vfs/index.ts'
 import { openTestStorage, testChain } from './storage-fixture.ts'
 
 // A process beside the tests of snapshots.root.test.ts. It says on stdout what has been acknowledged.

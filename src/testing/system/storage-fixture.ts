@@ -1,16 +1,16 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import type { AnyDriverDefinition } from '../driver-kit/definition.ts'
-import type { Diagnostic } from '../driver-kit/diagnostics.ts'
-import { createHost, type Host } from '../host/host.ts'
-import type { MountSpec } from '../host/mount-spec.ts'
-import { Scope } from '../lifetime/scope.ts'
-import { chainIds } from '../oci/chain-id.ts'
-import { digestOf } from '../oci/digest.ts'
-import { openState, type State } from '../state/open-state.ts'
-import { type Owner, Owners } from '../state/owners.ts'
-import { openStorage, type StorageChoice } from './open-storage.ts'
-import type { ChainLayer, SnapshotService } from './snapshot-service.ts'
+import type { AnyDriverDefinition } from '../../driver-kit/definition.ts'
+import type { Diagnostic } from '../../driver-kit/diagnostics.ts'
+import { createHost, type Host } from '../../host/host.ts'
+import type { MountSpec } from '../../host/mount-spec.ts'
+import { Scope } from '../../lifetime/scope.ts'
+import { chainIds } from '../../oci/chain-id.ts'
+import { digestOf } from '../../oci/digest.ts'
+import { openStorage, type StorageChoice } from '../../snapshot/open-storage.ts'
+import type { ChainLayer, SnapshotService } from '../../snapshot/snapshot-service.ts'
+import { openState, type State } from '../../state/open-state.ts'
+import { type Owner, Owners } from '../../state/owners.ts'
 
 /** An opened data root with its storage, as an engine has it. For tests. */
 export interface OpenedStorage extends AsyncDisposable {
@@ -21,7 +21,7 @@ export interface OpenedStorage extends AsyncDisposable {
   readonly host: Host
   readonly reported: readonly Diagnostic[]
   /** Mounts a tree while `work` runs. */
-  mounted<T>(mounts: readonly MountSpec[], work: (root: string) => T): Promise<Awaited<T>>
+  mounted<T>(mounts: readonly MountSpec[], work: (root: string) => T | Promise<T>): Promise<T>
 }
 
 export async function openTestStorage(
@@ -46,7 +46,7 @@ export async function openTestStorage(
       owners,
       host,
       reported,
-      async mounted<T>(mounts: readonly MountSpec[], work: (root: string) => T): Promise<Awaited<T>> {
+      async mounted<T>(mounts: readonly MountSpec[], work: (root: string) => T | Promise<T>): Promise<T> {
         mkdirSync(state.paths.temporary, { recursive: true })
         const target = mkdtempSync(join(state.paths.temporary, 'mount-'))
         const lease = await host.launcher.mount({ target, mounts })
