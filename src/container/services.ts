@@ -71,6 +71,8 @@ export interface ContainerNetworks {
 /** Asks the monitor, which holds detached containers, and starts it when it does not run. */
 export interface DetachedHolder {
   start(id: ContainerId, call?: CallOptions): Promise<void>
+  /** Resolves when a monitor lives, which will see the ends of detached containers. */
+  ensure(call?: CallOptions): Promise<void>
 }
 
 /** Narrow views of everything that verbs on containers use; `src/engine/wiring.ts` fills them in. */

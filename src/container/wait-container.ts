@@ -3,6 +3,7 @@ import { type CallOptions, raceAbort } from '../lifetime/call-options.ts'
 import type { ContainerRecord, ExitStatus } from './container-record.ts'
 import type { LocalHolder } from './local-holder.ts'
 import type { ContainerServices } from './services.ts'
+import { isRunning } from './state-guards.ts'
 
 /**
  * - `not-running`: now if it does not run, else at its end.
@@ -31,6 +32,9 @@ export async function waitForContainer(
   if (current) last = current.exit ?? last
   if (!current) return last ?? endedWithoutStatus(record)
   if (until === 'not-running' && (current.status === 'exited' || current.status === 'created')) return last ?? neverRan
+  // Without a monitor nobody would see the end.
+  if (current.lifetime === 'detached' && isRunning(current) && services.owner.role === 'engine')
+    await services.detached.ensure(call)
   const events = services.journal.read({
     since,
     subject: record.id,

@@ -30,13 +30,19 @@ export async function runMonitor(args: MonitorArguments, attempt: number): Promi
   const scope = new Scope()
   scope.defer(() => lock[Symbol.dispose]())
   try {
-    const watcher = await startWatcher(monitorCommand(args), attempt)
+    let watcher = await startWatcher(monitorCommand(args), attempt)
     const core = await openCore(args, scope)
     const idle = Promise.withResolvers<void>()
     // Until everything is taken over an idle socket means nothing.
     let onIdle = () => {}
     const server = scope.own(await serve(paths, core, () => onIdle()))
     await adoptAll(core)
+    // It came up: the next death is the first of its row again.
+    if (attempt > 0) {
+      const fresh = await startWatcher(monitorCommand(args), 0)
+      watcher[Symbol.dispose]()
+      watcher = fresh
+    }
     onIdle = idleCheck(core, server, idle.resolve)
     onIdle()
     await idle.promise
