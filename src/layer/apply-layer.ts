@@ -1,14 +1,10 @@
-import { Worker } from 'node:worker_threads'
-import { abortError } from '../errors/call-errors.ts'
 import { layerErrors } from '../errors/layer-errors.ts'
 import type { RootMount } from '../host/launcher.ts'
-import { startThreadPool } from '../host/thread-pool.ts'
-import { workerEntry, workerExecArgv } from '../host/worker-entry.ts'
-import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
+import { runConfined } from './confined-worker.ts'
 import { defaultLayerLimits, type LayerLimits } from './layer-limits.ts'
-import type { LayerJob, LayerJobResult, LayerWorkerMessage } from './layer-worker-protocol.ts'
-import { fromFailure } from './worker-failure.ts'
+import type { LayerJob, LayerJobResult } from './layer-worker-protocol.ts'
 
 /** Where a layer's bytes lie: a range of a file, plain or compressed with gzip or zstd. */
 export interface LayerSource {
@@ -34,49 +30,14 @@ export interface ApplyLayerOptions extends CallOptions {
 export async function applyLayer(
   source: LayerSource,
   target: RootMount,
-  options: ApplyLayerOptions = {},
+  { limits, expectDiffId, onBytes, signal }: ApplyLayerOptions = {},
 ): Promise<LayerJobResult> {
-  throwIfAborted(options, 'Unpacking a layer')
-  const job: LayerJob = { source, target, limits: { ...defaultLayerLimits, ...options.limits } }
-  const result = await runWorker(job, options)
-  if (options.expectDiffId !== undefined && result.diffId !== options.expectDiffId)
+  const job: LayerJob = { source, target, limits: { ...defaultLayerLimits, ...limits } }
+  const result = await runConfined<LayerJobResult>('layer', job, { doing: 'Unpacking a layer', signal, onBytes })
+  if (expectDiffId !== undefined && result.diffId !== expectDiffId)
     throw layerErrors.error('diff_id_mismatch', {
-      message: `A layer unpacks to ${result.diffId}; its image says ${options.expectDiffId}. Get the image again.`,
-      details: { expected: options.expectDiffId, actual: result.diffId },
+      message: `A layer unpacks to ${result.diffId}; its image says ${expectDiffId}. Get the image again.`,
+      details: { expected: expectDiffId, actual: result.diffId },
     })
   return result
-}
-
-async function runWorker(job: LayerJob, { signal, onBytes }: ApplyLayerOptions): Promise<LayerJobResult> {
-  const { promise, resolve, reject } = Promise.withResolvers<LayerJobResult>()
-  startThreadPool()
-  const worker = new Worker(workerEntry('layer'), {
-    workerData: job,
-    execArgv: workerExecArgv(),
-    resourceLimits: { maxOldGenerationSizeMb: 256 },
-  })
-  const onAbort = () => reject(abortError(signal!, 'Unpacking a layer'))
-  signal?.addEventListener('abort', onAbort, { once: true })
-  worker.on('message', (message: LayerWorkerMessage) => {
-    if (message.type === 'progress') onBytes?.(message.bytes)
-    else if (message.type === 'done') resolve(message.result)
-    else reject(fromFailure(message.failure))
-  })
-  worker.on('error', (cause) =>
-    reject(
-      layerErrors.error('worker_lost', {
-        message: `The thread that unpacked a layer failed: ${String(cause)}.`,
-        cause,
-      }),
-    ),
-  )
-  worker.on('exit', (code) =>
-    reject(layerErrors.error('worker_lost', { message: `The thread that unpacked a layer ended with code ${code}.` })),
-  )
-  try {
-    return await promise
-  } finally {
-    signal?.removeEventListener('abort', onAbort)
-    await worker.terminate()
-  }
 }

@@ -18,16 +18,10 @@ export function cleanPath(name: Buffer, limits: LayerLimits): EntryPath {
   return clean
 }
 
-/** The bytes that system calls take: absolute below the thread's root. */
-export const pathBytes = (path: EntryPath): Buffer => Buffer.from(`/${path.join('/')}`, 'latin1')
-
-/** One text per path, for sets and maps. */
-export const pathKey = (path: EntryPath): string => path.join('/')
-
 export const badName = (name: Buffer | string, why: string) =>
   layerErrors.error('bad_entry', { message: `The entry ${JSON.stringify(name.toString())} cannot be made: ${why}.` })
 
-const tooLong = (name: Buffer, what: string, value: number, limit: number) =>
+export const tooLong = (name: Buffer, what: string, value: number, limit: number) =>
   layerErrors.error('limit_exceeded', {
     message: `The path ${JSON.stringify(name.toString('utf8', 0, 80))}... has ${value} ${what}; the limit is ${limit}.`,
     details: { value, limit },

@@ -1,8 +1,8 @@
 import type { RootMount } from '../host/launcher.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { LayerCompression } from './compression.ts'
+import type { ConfinedWorkerMessage } from './confined-worker.ts'
 import type { LayerLimits } from './layer-limits.ts'
-import type { WorkerFailure } from './worker-failure.ts'
 
 /** What the worker thread is to do; one job per thread, since it gives up its view of the machine for it. */
 export interface LayerJob {
@@ -19,7 +19,4 @@ export interface LayerJobResult {
   readonly compression: LayerCompression
 }
 
-export type LayerWorkerMessage =
-  | { readonly type: 'progress'; readonly bytes: number }
-  | { readonly type: 'done'; readonly result: LayerJobResult }
-  | { readonly type: 'failed'; readonly failure: WorkerFailure }
+export type LayerWorkerMessage = ConfinedWorkerMessage<LayerJobResult>

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { closeSync, createReadStream, openSync, type ReadStream, readSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
+import { Readable } from 'node:stream'
 import { parentPort, workerData } from 'node:worker_threads'
 import { createGunzip } from 'node:zlib'
 import { unzstd } from '../content/unzstd.ts'
@@ -13,6 +14,7 @@ import { TreeWriter } from './tree-writer.ts'
 import { describeFailure } from './worker-failure.ts'
 
 const readSize = 2 << 20
+const pieceSize = 256 << 10
 const progressStep = 8 << 20
 
 /**
@@ -26,8 +28,7 @@ async function run(job: LayerJob): Promise<LayerJobResult> {
     confineThread([job.target], job.target.target)
     const start = Buffer.alloc(Math.min(magicLength, job.source.length))
     readSync(fd, start, 0, start.length, job.source.offset)
-    const compression = detectCompression(start)
-    return await apply(fd, job, compression)
+    return await apply(fd, job, detectCompression(start))
   } finally {
     closeSync(fd)
   }
@@ -78,13 +79,7 @@ async function readCompressed(
     throw layerErrors.error('unsupported_entry', {
       message: `The layer is compressed with ${compression}; layers are plain, gzip or zstd. Unpack it first, or import it as a root file system.`,
     })
-  const input = createReadStream('', {
-    fd,
-    start: offset,
-    end: offset + length - 1,
-    autoClose: false,
-    highWaterMark: 1 << 20,
-  })
+  const input = Readable.from(pieces(fd, offset, length), { objectMode: false })
   try {
     for await (const chunk of compression === 'gzip' ? gunzip(input) : unzstd(input, 1 << 20)) take(chunk)
   } catch (error) {
@@ -100,12 +95,24 @@ async function readCompressed(
         cause: error,
       })
     throw error
+  } finally {
+    input.destroy()
   }
 }
 
-function gunzip(input: ReadStream): AsyncIterable<Buffer> {
-  const options = { chunkSize: 1 << 20, readableHighWaterMark: 4 << 20 }
-  const inflate = createGunzip(options)
+// Synchronous, so that no read is under way when the descriptor is closed and its number becomes another file's.
+function* pieces(fd: number, offset: number, length: number): Generator<Buffer> {
+  for (let at = 0; at < length; ) {
+    const buffer = Buffer.allocUnsafeSlow(Math.min(pieceSize, length - at))
+    const read = readSync(fd, buffer, 0, buffer.length, offset + at)
+    if (read === 0) return
+    at += read
+    yield buffer.subarray(0, read)
+  }
+}
+
+function gunzip(input: Readable): AsyncIterable<Buffer> {
+  const inflate = createGunzip({ chunkSize: 1 << 20, readableHighWaterMark: 4 << 20 })
   input.on('error', (error) => inflate.destroy(error))
   return input.pipe(inflate)
 }

@@ -5,11 +5,12 @@ export function parsePaxRecords(body: Buffer): [string, Buffer][] {
   const records: [string, Buffer][] = []
   for (let at = 0; at < body.length; ) {
     const space = body.indexOf(0x20, at)
-    const length = space < 0 ? Number.NaN : Number(body.toString('latin1', at, space))
+    const digits = space < 0 ? '' : body.toString('latin1', at, Math.min(space, at + 20))
+    const length = /^\d+$/.test(digits) ? Number(digits) : Number.NaN
     const end = at + length
     const equals = body.indexOf(0x3d, space)
     if (
-      !Number.isInteger(length) ||
+      Number.isNaN(length) ||
       length < 5 ||
       end > body.length ||
       body[end - 1] !== 0x0a ||

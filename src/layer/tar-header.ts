@@ -30,7 +30,9 @@ export function parseHeader(block: Buffer): TarHeader {
   checkSum(block)
   const isGnu = block.toString('latin1', 257, 265) === 'ustar  \0'
   const isUstar = !isGnu && block.toString('latin1', 257, 262) === 'ustar'
-  const prefix = isUstar ? untilNul(block.subarray(345, 500)) : null
+  // star's variant has times after a shorter prefix.
+  const prefixEnd = block.toString('latin1', 508, 511) === 'tar' ? 476 : 500
+  const prefix = isUstar ? untilNul(block.subarray(345, prefixEnd)) : null
   const name = untilNul(block.subarray(0, 100))
   const type = block[156] === 0 ? '0' : String.fromCharCode(block[156]!)
   const isDevice = type === '3' || type === '4'

@@ -113,6 +113,7 @@ export class TarParser {
       case 'pax-map':
         if (bytes.length < blockSize) return 0
         state.left -= blockSize
+        if (state.left < 0) throw malformed('the map of a sparse file is longer than its data')
         if (!state.map.extend(bytes.subarray(0, blockSize)))
           this.#begin(state.header, state.map.extents, null, state.left)
         return blockSize
@@ -145,7 +146,9 @@ export class TarParser {
     const metas = { x: 'pax', g: 'global', L: 'name', K: 'link' } as const
     const kind = Object.hasOwn(metas, header.type) ? metas[header.type as keyof typeof metas] : null
     if (kind) {
-      if (header.size > this.#limits.headerBytes || header.size <= 0)
+      if (header.size < 0) throw malformed('an extended header has a negative size')
+      if (header.size === 0) return blockSize
+      if (header.size > this.#limits.headerBytes)
         throw this.#tooLarge('extended header', header.size, this.#limits.headerBytes)
       this.#state = { at: 'meta', kind, parts: [], left: header.size }
       this.#afterBody = padding(header.size)
@@ -177,7 +180,7 @@ export class TarParser {
   #contents(header: TarHeader, block: Buffer): void {
     const size = this.#paxValue('size')
     const actual = size ? { ...header, size: parseDecimal(size.toString('latin1'), 'size') } : header
-    if (actual.size < 0) throw this.#tooLarge('size', actual.size, this.#limits.fileBytes)
+    if (actual.size < 0) throw malformed('an entry has a negative size')
     if (header.type === 'S') {
       const map = new GnuSparseMap(block)
       if (map.incomplete) this.#state = { at: 'gnu-map', header: actual, map }
@@ -194,16 +197,15 @@ export class TarParser {
   /** `stored` is how many bytes of data follow. */
   #begin(header: TarHeader, sparse: readonly SparseExtent[] | null, sparseSize: number | null, stored: number): void {
     const entry = this.#entry(header, sparse, sparseSize)
-    const body = entry?.type === 'file' || entry === null || header.type === 'D' ? stored : 0
+    // Links, devices and directories may state a size, but no data follows.
+    const body = entry === null || entry.type === 'file' || dataTypes.has(header.type) ? stored : 0
     this.#pax = null
     this.#longName = null
     this.#longLink = null
     if (++this.#entries > this.#limits.entries)
       throw this.#tooLarge('number of entries', this.#entries, this.#limits.entries)
     if (entry && sparse && sparse.reduce((sum, { length }) => sum + length, 0) !== stored)
-      throw layerErrors.error('malformed', {
-        message: `The tar is damaged: the map of the sparse file ${entry.path} does not fit its data.`,
-      })
+      throw malformed(`the map of the sparse file ${entry.path} does not fit its data`)
     if (entry) this.#visitor.entry(entry)
     this.#afterBody = padding(body)
     if (body > 0) this.#state = { at: 'body', left: body, visible: entry?.type === 'file' }
@@ -269,6 +271,10 @@ export class TarParser {
   }
 }
 
+const malformed = (why: string) => layerErrors.error('malformed', { message: `The tar is damaged: ${why}.` })
+
+/** Types whose entries have data, whatever their names make of them. */
+const dataTypes: ReadonlySet<string> = new Set(['0', '7', 'S', 'D'])
 const xattrPrefix = 'SCHILY.xattr.'
 const noXattrs: ReadonlyMap<string, Buffer> = new Map()
 const padding = (size: number): number => (blockSize - (size % blockSize)) % blockSize

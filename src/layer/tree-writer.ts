@@ -10,54 +10,59 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
-  statSync,
+  readdirSync,
   symlinkSync,
 } from 'node:fs'
+import { errnoOf } from '../errors/host-errors.ts'
 import { fileTypes, lchown, makedev, mkfifo, mknod, utimens } from '../host/syscall/file.ts'
-import { lsetxattr } from '../host/syscall/xattr.ts'
-import { badName, cleanPath, type EntryPath, pathBytes, pathKey } from './entry-path.ts'
+import { checkEntry } from './check-entry.ts'
+import { DirectoryTree, type TreeDirectory } from './directory-tree.ts'
+import { badName, cleanPath } from './entry-path.ts'
+import { replaceXattrs, setXattrs } from './entry-xattrs.ts'
 import type { LayerLimits } from './layer-limits.ts'
 import { removeTree } from './remove-tree.ts'
 import { SparseWriter } from './sparse-writer.ts'
 import type { TarEntry, TarVisitor } from './tar-entry.ts'
-import { LowerDeletion, readMarker } from './whiteouts.ts'
+import { clearLower, deleteLower, readMarker } from './whiteouts.ts'
 
 /**
  * Makes a layer's entries in the tree at `/` of the calling thread, which has made the target its root: nothing that an
  * archive holds can lead out of it. Owners, then modes (chown clears setuid), then xattrs (chown clears capabilities),
- * then times; those of directories last of all, since entries below change them.
+ * then times; those of directories last of all, since entries below them change them.
  */
 export class TreeWriter implements TarVisitor {
   readonly #limits: LayerLimits
-  readonly #lower = new LowerDeletion()
-  readonly #knownDirectories = new Set<string>([''])
-  readonly #directoryTimes = new Map<string, { path: EntryPath; time: TarEntry['mtime'] }>()
+  readonly #tree: DirectoryTree
+  /** There is something that whiteouts could be about. */
+  readonly #hasLower = readdirSync('/').length > 0
   #open: { entry: TarEntry; path: Buffer; writer: SparseWriter; fd: number } | null = null
 
   constructor(limits: LayerLimits) {
     this.#limits = limits
+    this.#tree = new DirectoryTree(limits)
   }
 
   entry(entry: TarEntry): void {
     const path = cleanPath(entry.path, this.#limits)
     const marker = readMarker(path)
     if (marker.kind === 'ignored') return
-    if (marker.kind === 'deleted') {
-      this.#forget(marker.path)
-      return this.#lower.delete(marker.path)
-    }
-    if (marker.kind === 'opaque') {
-      this.#forget(marker.directory)
-      return this.#lower.clear(marker.directory)
-    }
-    if (path.length === 0) {
-      if (entry.type === 'directory') this.#directory(path, pathBytes(path), entry)
-      else throw badName(entry.path, 'the root of a layer is a directory')
+    if (marker.kind !== 'file') {
+      const directory = this.#hasLower ? this.#tree.find(marker.directory) : null
+      if (!directory) return
+      if (marker.kind === 'opaque') clearLower(this.#tree, directory)
+      else deleteLower(this.#tree, directory, marker.name)
       return
     }
-    this.#parents(path)
-    this.#make(path, pathBytes(path), entry)
-    this.#lower.wrote(path)
+    checkEntry(entry)
+    const name = path.at(-1)
+    if (name === undefined) {
+      if (entry.type !== 'directory') throw badName(entry.path, 'the root of a layer is a directory')
+      return this.#dress(this.#tree.root, entry, true)
+    }
+    const directory = this.#tree.make(path.slice(0, -1), entry.mtime)
+    directory.touch()
+    this.#make(directory, name, entry)
+    if (this.#hasLower) directory.markWritten(name)
   }
 
   data(chunk: Buffer): void {
@@ -82,11 +87,7 @@ export class TreeWriter implements TarVisitor {
 
   /** Sets what had to wait for the last entry. */
   finish(): void {
-    for (const { path, time } of [...this.#directoryTimes.values()].reverse()) {
-      const bytes = pathBytes(path)
-      // A later entry may have put something else there.
-      if (lstatSync(bytes, { throwIfNoEntry: false })?.isDirectory()) utimens(bytes, time, time)
-    }
+    this.#tree.finish()
   }
 
   /** Closes what an aborted run left open. */
@@ -95,32 +96,25 @@ export class TreeWriter implements TarVisitor {
     this.#open = null
   }
 
-  #make(path: EntryPath, bytes: Buffer, entry: TarEntry): void {
+  #make(directory: TreeDirectory, name: string, entry: TarEntry): void {
+    const bytes = directory.pathOf(name)
     switch (entry.type) {
       case 'directory':
-        return this.#directory(path, bytes, entry)
-      case 'file':
-        return this.#file(path, bytes, entry)
+        return this.#directory(directory, name, entry)
+      case 'file': {
+        const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+        const fd = this.#fresh(directory, name, () => openSync(bytes, flags, 0o600))
+        this.#open = { entry, path: bytes, fd, writer: new SparseWriter(fd, entry.sparse) }
+        return
+      }
       case 'hardlink':
-        return this.#fresh(path, bytes, () => {
-          try {
-            linkSync(pathBytes(cleanPath(entry.link, this.#limits)), bytes)
-          } catch (error) {
-            if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-              throw badName(
-                entry.path,
-                `it is a hard link to ${JSON.stringify(entry.link.toString())}, which is not there`,
-              )
-            throw error
-          }
-        })
+        return this.#hardLink(directory, name, entry)
       case 'symlink':
-        if (entry.link.length === 0) throw badName(entry.path, 'it is a symbolic link to nothing')
-        this.#fresh(path, bytes, () => symlinkSync(entry.link, bytes))
+        this.#fresh(directory, name, () => symlinkSync(entry.link, bytes))
         lchown(bytes, entry.uid, entry.gid)
         return this.#finish(bytes, entry)
       default:
-        this.#fresh(path, bytes, () => {
+        this.#fresh(directory, name, () => {
           if (entry.type === 'fifo') return mkfifo(bytes, entry.mode)
           const type = entry.type === 'char' ? fileTypes.character : fileTypes.block
           mknod(bytes, type, entry.mode, makedev(entry.device.major, entry.device.minor))
@@ -131,81 +125,62 @@ export class TreeWriter implements TarVisitor {
     }
   }
 
-  #directory(path: EntryPath, bytes: Buffer, entry: TarEntry): void {
-    if (path.length > 0 && !lstatSync(bytes, { throwIfNoEntry: false })?.isDirectory())
-      this.#fresh(path, bytes, () => mkdirSync(bytes, { mode: 0o700 }))
-    this.#knownDirectories.add(pathKey(path))
-    chownSync(bytes, entry.uid, entry.gid)
-    chmodSync(bytes, entry.mode)
-    this.#setXattrs(bytes, entry)
-    const key = pathKey(path)
-    this.#directoryTimes.delete(key)
-    this.#directoryTimes.set(key, { path, time: entry.mtime })
+  #directory(parent: TreeDirectory, name: string, entry: TarEntry): void {
+    const bytes = parent.pathOf(name)
+    const known = this.#tree.child(parent, name)
+    if (!known) this.#fresh(parent, name, () => mkdirSync(bytes, { mode: 0o700 }))
+    this.#dress(known ?? this.#tree.add(parent, name, entry.mtime), entry, known !== null)
   }
 
-  #file(path: EntryPath, bytes: Buffer, entry: TarEntry): void {
-    let fd = -1
-    this.#fresh(path, bytes, () => {
-      fd = openSync(bytes, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)
-    })
-    this.#open = { entry, path: bytes, fd, writer: new SparseWriter(fd, entry.sparse) }
+  #dress(directory: TreeDirectory, entry: TarEntry, existed: boolean): void {
+    const { path } = directory
+    if (existed) replaceXattrs(path, entry)
+    chownSync(path, entry.uid, entry.gid)
+    chmodSync(path, entry.mode)
+    setXattrs(path, entry)
+    directory.time = entry.mtime
+  }
+
+  #hardLink(directory: TreeDirectory, name: string, entry: TarEntry): void {
+    const link = cleanPath(entry.link, this.#limits)
+    const target = this.#tree.find(link.slice(0, -1))?.pathOf(link.at(-1) ?? '')
+    const bytes = directory.pathOf(name)
+    const facts = target && lstatSync(target, { bigint: true, throwIfNoEntry: false })
+    if (!target || !facts)
+      throw badName(entry.path, `it is a hard link to ${JSON.stringify(entry.link.toString())}, which is not there`)
+    if (facts.isDirectory()) throw badName(entry.path, 'it is a hard link to a directory')
+    try {
+      linkSync(target, bytes)
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error
+      const there = lstatSync(bytes, { bigint: true, throwIfNoEntry: false })
+      // It is that file already: replacing it could delete its last name.
+      if (there?.ino === facts.ino && there.dev === facts.dev) return
+      this.#remove(directory, name)
+      if (!lstatSync(target, { throwIfNoEntry: false }))
+        throw badName(entry.path, 'it takes the place of what it is a hard link to')
+      linkSync(target, bytes)
+    }
   }
 
   /** Runs `make`; when something is there already it goes first: the last entry of a name wins. */
-  #fresh(path: EntryPath, bytes: Buffer, make: () => void): void {
+  #fresh<Made>(directory: TreeDirectory, name: string, make: () => Made): Made {
     try {
-      make()
+      return make()
     } catch (error) {
-      if (!isExists(error)) throw error
-      removeTree(bytes)
-      this.#forget(path)
-      make()
+      if (errnoOf(error) !== 'EEXIST') throw error
+      this.#remove(directory, name)
+      return make()
     }
+  }
+
+  #remove(directory: TreeDirectory, name: string): void {
+    removeTree(directory.pathOf(name))
+    directory.children.delete(name)
   }
 
   #finish(bytes: Buffer, entry: TarEntry): void {
-    this.#setXattrs(bytes, entry)
+    setXattrs(bytes, entry)
     utimens(bytes, entry.mtime, entry.mtime)
   }
-
-  #setXattrs(bytes: Buffer, entry: TarEntry): void {
-    for (const [name, value] of entry.xattrs) {
-      // They would speak to the kernel about the layers themselves.
-      if (name.startsWith('trusted.overlay.') || name.startsWith('user.overlay.'))
-        throw badName(entry.path, `it sets ${name}, which belongs to the overlay file system`)
-      lsetxattr(bytes, name, value)
-    }
-  }
-
-  /** Makes missing parents as 0755 root; existing ones may be links, which resolve inside the tree. */
-  #parents(path: EntryPath): void {
-    const parent = path.slice(0, -1)
-    if (this.#knownDirectories.has(pathKey(parent))) return
-    for (let depth = 1; depth < path.length; depth++) {
-      const above = path.slice(0, depth)
-      const key = pathKey(above)
-      if (this.#knownDirectories.has(key)) continue
-      const bytes = pathBytes(above)
-      const facts = statSync(bytes, { throwIfNoEntry: false })
-      if (!facts) {
-        this.#fresh(above, bytes, () => mkdirSync(bytes, { mode: 0o700 }))
-        chmodSync(bytes, 0o755)
-        this.#lower.wrote(above)
-      } else if (!facts.isDirectory()) throw badName(pathKey(path), `${pathKey(above)} above it is no directory`)
-      this.#knownDirectories.add(key)
-    }
-  }
-
-  #forget(path: EntryPath): void {
-    const key = pathKey(path)
-    // What is above a known directory is known too.
-    if (!this.#knownDirectories.has(key)) return
-    for (const known of this.#knownDirectories)
-      if (known !== '' && (known === key || known.startsWith(`${key}/`))) this.#knownDirectories.delete(known)
-  }
 }
-
-const isExists = (error: unknown): boolean =>
-  (error as NodeJS.ErrnoException).code === 'EEXIST' ||
-  (error as NodeJS.ErrnoException).code === 'ELOOP' ||
-  (error as { kind?: string }).kind === 'already_exists'

@@ -8,6 +8,9 @@ export interface WorkerFailure {
   readonly details: Readonly<Record<string, unknown>>
 }
 
+/** What only a strange name can bring about. */
+const impossible: ReadonlySet<string> = new Set(['ENAMETOOLONG', 'ELOOP', 'ENOTDIR'])
+
 /** What went wrong in a worker, as data; `doing` says at what. */
 export function describeFailure(error: unknown, doing: string): WorkerFailure {
   const { code, syscall } = error as NodeJS.ErrnoException
@@ -23,6 +26,8 @@ export function describeFailure(error: unknown, doing: string): WorkerFailure {
     const reason = error.code.replace(/^layer\./, '')
     return { reason: isReason(reason) ? reason : 'apply_failed', message, details: error.details }
   }
+  if (impossible.has(code ?? ''))
+    return { reason: 'bad_entry', message: `An entry is impossible here: ${message}`, details: { code, syscall } }
   return { reason: 'apply_failed', message: `It failed while ${doing}: ${message}`, details: { code, syscall } }
 }
 

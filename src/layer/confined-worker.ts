@@ -1,0 +1,64 @@
+import { Worker } from 'node:worker_threads'
+import { abortError } from '../errors/call-errors.ts'
+import { layerErrors } from '../errors/layer-errors.ts'
+import { startThreadPool } from '../host/thread-pool.ts'
+import { type WorkerName, workerEntry, workerExecArgv } from '../host/worker-entry.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import { fromFailure, type WorkerFailure } from './worker-failure.ts'
+
+/** What a worker says: how far it is, and how it ended. */
+export type ConfinedWorkerMessage<Result> =
+  | { readonly type: 'progress'; readonly bytes: number }
+  | { readonly type: 'done'; readonly result: Result }
+  | { readonly type: 'failed'; readonly failure: WorkerFailure }
+
+export interface ConfinedWorkerOptions extends CallOptions {
+  /** For messages: `Unpacking a layer`. */
+  readonly doing: string
+  readonly onBytes?: ((bytes: number) => void) | undefined
+}
+
+/**
+ * Runs one job in a thread of its own, which confines itself and therefore does no second one. Settles when the thread is
+ * gone, and with it what it had mounted.
+ */
+export async function runConfined<Result>(
+  name: WorkerName,
+  workerData: object,
+  { doing, signal, onBytes }: ConfinedWorkerOptions,
+): Promise<Result> {
+  if (signal?.aborted) throw abortError(signal, doing)
+  startThreadPool()
+  const { promise, resolve, reject } = Promise.withResolvers<Result>()
+  const worker = new Worker(workerEntry(name), {
+    workerData,
+    execArgv: workerExecArgv(),
+    env: {},
+    name: `tscontainer-${name}`,
+    trackUnmanagedFds: false,
+    resourceLimits: { maxOldGenerationSizeMb: 1024 },
+  })
+  const onAbort = () => reject(abortError(signal!, doing))
+  signal?.addEventListener('abort', onAbort, { once: true })
+  worker.on('message', (message: ConfinedWorkerMessage<Result>) => {
+    if (message.type === 'progress') onBytes?.(message.bytes)
+    else if (message.type === 'done') resolve(message.result)
+    else reject(fromFailure(message.failure))
+  })
+  worker.on('error', (cause: NodeJS.ErrnoException) => reject(lost(doing, cause)))
+  worker.on('exit', (code) => reject(lost(doing, new Error(`the thread ended with code ${code}`))))
+  try {
+    return await promise
+  } finally {
+    signal?.removeEventListener('abort', onAbort)
+    await worker.terminate()
+  }
+}
+
+const lost = (doing: string, cause: NodeJS.ErrnoException) =>
+  cause.code === 'ERR_WORKER_OUT_OF_MEMORY'
+    ? layerErrors.error('limit_exceeded', {
+        message: `${doing} needs more than 1 GiB of memory for the names alone: there are too many entries.`,
+        cause,
+      })
+    : layerErrors.error('worker_lost', { message: `${doing} failed with its thread: ${cause.message}.`, cause })
