@@ -15,6 +15,8 @@ import { describeFailure } from './worker-failure.ts'
 
 const readSize = 2 << 20
 const pieceSize = 256 << 10
+// Not in the types: any option of a stream is one of zlib's too.
+const inflateOptions = { chunkSize: 1 << 20, readableHighWaterMark: 4 << 20 }
 const progressStep = 8 << 20
 
 /**
@@ -112,7 +114,7 @@ function* pieces(fd: number, offset: number, length: number): Generator<Buffer> 
 }
 
 function gunzip(input: Readable): AsyncIterable<Buffer> {
-  const inflate = createGunzip({ chunkSize: 1 << 20, readableHighWaterMark: 4 << 20 })
+  const inflate = createGunzip(inflateOptions)
   input.on('error', (error) => inflate.destroy(error))
   return input.pipe(inflate)
 }

@@ -56,7 +56,6 @@ export class PaxSparseMap {
     const [count] = this.#numbers
     if (count !== undefined && (count < 0 || count > maxExtents)) throw malformed(`has ${count} stretches`)
     if (!this.#complete) {
-      if (this.#text.length > 20) throw malformed('has a number that is too long')
       return true
     }
     for (let index = 1; index < this.#numbers.length; index += 2)
