@@ -35,7 +35,8 @@ export async function runConfined<Result>(
     execArgv: workerExecArgv(),
     env: {},
     name: `tscontainer-${name}`,
-    trackUnmanagedFds: false,
+    // Files that an aborted job had open are closed with the thread.
+    trackUnmanagedFds: true,
     resourceLimits: { maxOldGenerationSizeMb: 1024 },
   })
   const onAbort = () => reject(abortError(signal!, doing))

@@ -1,36 +1,46 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { ChangeList, type TreeChange } from './change-list.ts'
+import type { ChangeVisitor } from './change-visitor.ts'
 import { confineThread } from './confine-thread.ts'
-import type { PackJob, PackWorkerMessage } from './pack-tar.ts'
-import { packOverlayChanges, packTree, packTreeChanges } from './pack-tree.ts'
+import type { ConfinedWorkerMessage } from './confined-worker.ts'
+import { LayerTar } from './layer-tar.ts'
+import { visitOverlayChanges } from './overlay-changes.ts'
+import type { ChangeSubject, PackJob, PackResult } from './pack-tar.ts'
+import { packTree } from './pack-tree.ts'
 import { TarOutput } from './tar-output.ts'
+import { visitTreeChanges } from './tree-changes.ts'
 import { describeFailure } from './worker-failure.ts'
 
-const root = Buffer.from('/')
+const post = (message: ConfinedWorkerMessage<unknown>) => parentPort?.postMessage(message)
 
-/** Writes one tree, or what changed in it, as a tar; confined to it like the unpacking thread. */
-function run(job: PackJob): { bytes: number; entries: number } {
-  const output = new TarOutput(job.output)
-  const { what } = job
-  if (what.kind === 'changed-tree') {
-    confineThread(
-      [what.older, what.newer].filter((tree) => tree !== null),
-      what.directory,
-    )
-    const older = what.older && Buffer.from(what.older.target.slice(what.directory.length))
-    packTreeChanges(older, Buffer.from(what.newer.target.slice(what.directory.length)), output)
-  } else {
-    confineThread([what.tree], what.tree.target)
-    if (what.kind === 'tree') packTree(root, output)
-    else packOverlayChanges(root, output)
+/** Writes one tree, or what changed in it, as a tar, or lists that; confined to it like the unpacking thread. */
+function run(job: PackJob): PackResult | readonly TreeChange[] {
+  if (job.task === 'list') {
+    const list = new ChangeList()
+    visitChanges(job.subject, list)
+    return list.sorted()
   }
+  const { subject } = job
+  const output = new TarOutput(job.output, (bytes) => post({ type: 'progress', bytes }))
+  if (subject.kind === 'tree') {
+    confineThread([subject.tree], subject.tree.target)
+    packTree(Buffer.from('/'), output)
+  } else visitChanges(subject, new LayerTar(output))
   output.finish()
   return { bytes: output.bytes, entries: output.entries }
 }
 
-const post = (message: PackWorkerMessage) => parentPort?.postMessage(message)
+function visitChanges(subject: ChangeSubject, visitor: ChangeVisitor): void {
+  const { format, older, newer, directory, xattrPrefix } = subject
+  confineThread(older ? [older, newer] : [newer], directory)
+  const below = (target: string) => Buffer.from(target.slice(directory.length))
+  const before = older && below(older.target)
+  if (format === 'overlay') visitOverlayChanges(before, below(newer.target), xattrPrefix, visitor)
+  else visitTreeChanges(before, below(newer.target), visitor)
+}
 
 try {
   post({ type: 'done', result: run(workerData as PackJob) })
 } catch (error) {
-  post({ type: 'failed', failure: describeFailure(error, 'a tar was written') })
+  post({ type: 'failed', failure: describeFailure(error, 'a tree was read') })
 }

@@ -78,7 +78,7 @@ function block(entry: TarEntry, path: Buffer, type: string): Buffer {
     octal(337, 8, entry.device.minor)
   }
   let sum = 8 * 0x20
-  for (const byte of out) sum += byte
+  for (let at = 0; at < blockSize; at++) sum += out[at]!
   out.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
   return out
 }

@@ -1,27 +1,41 @@
-import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs'
+import { errnoOf } from '../errors/host-errors.ts'
 import { layerErrors } from '../errors/layer-errors.ts'
 import type { TarEntry } from './tar-entry.ts'
 import { encodeHeader, endOfTar, padding } from './tar-header-writer.ts'
 
 const bufferSize = 1 << 20
+const progressStep = 8 << 20
+// In the tree of a running container another kind of file may have taken the place of the one that was looked at.
+const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOATIME
 
 /** Writes a tar to a blocking descriptor, in large pieces. */
 export class TarOutput {
   readonly #fd: number
   readonly #buffer = Buffer.allocUnsafeSlow(bufferSize)
   #used = 0
+  readonly #onBytes: (bytes: number) => void
+  #reported = 0
   bytes = 0
   entries = 0
 
-  constructor(fd: number) {
+  constructor(fd: number, onBytes: (bytes: number) => void = () => {}) {
     this.#fd = fd
+    this.#onBytes = onBytes
   }
 
-  /** The entry, and for a file its content from `path`. */
-  add(entry: TarEntry, path: Buffer): void {
-    this.entries++
-    this.#put(encodeHeader(entry))
-    if (entry.type === 'file' && entry.size > 0) this.#content(path, entry)
+  /** Writes the entry, and for a file its content from `path`; false when that is gone by now. */
+  add(entry: TarEntry, path: Buffer): boolean {
+    const file = entry.type === 'file' && entry.size > 0 ? openPresent(path) : null
+    if (file === undefined) return false
+    try {
+      this.entries++
+      this.#put(encodeHeader(entry))
+      if (file !== null) this.#content(file, entry.size)
+    } finally {
+      if (file !== null) closeSync(file)
+    }
+    return true
   }
 
   finish(): void {
@@ -30,22 +44,17 @@ export class TarOutput {
   }
 
   // A file that shrinks while it is read is filled up with zeros, as tar does: the header has been written.
-  #content(path: Buffer, entry: TarEntry): void {
-    const file = openSync(path, 'r')
-    try {
-      let left = entry.size
-      while (left > 0) {
-        if (this.#used === bufferSize) this.#flush()
-        const read = readSync(file, this.#buffer, this.#used, Math.min(left, bufferSize - this.#used), null)
-        if (read === 0) break
-        this.#used += read
-        this.bytes += read
-        left -= read
-      }
-      this.#zeros(left + padding(entry.size))
-    } finally {
-      closeSync(file)
+  #content(file: number, size: number): void {
+    let left = size
+    while (left > 0) {
+      if (this.#used === bufferSize) this.#flush()
+      const read = readSync(file, this.#buffer, this.#used, Math.min(left, bufferSize - this.#used), null)
+      if (read === 0) break
+      this.#used += read
+      this.bytes += read
+      left -= read
     }
+    this.#zeros(left + padding(size))
   }
 
   #zeros(count: number): void {
@@ -78,5 +87,21 @@ export class TarOutput {
       throw error
     }
     this.#used = 0
+    if (this.bytes - this.#reported < progressStep) return
+    this.#reported = this.bytes
+    this.#onBytes(this.bytes)
   }
+}
+
+function openPresent(path: Buffer): number | undefined {
+  let file: number
+  try {
+    file = openSync(path, openFlags)
+  } catch (error) {
+    if (['ENOENT', 'ELOOP', 'ENXIO'].includes(errnoOf(error) ?? '')) return undefined
+    throw error
+  }
+  if (fstatSync(file).isFile()) return file
+  closeSync(file)
+  return undefined
 }

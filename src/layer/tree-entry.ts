@@ -1,39 +1,72 @@
 import { type BigIntStats, lstatSync, readlinkSync } from 'node:fs'
+import { layerErrors } from '../errors/layer-errors.ts'
 import { lgetxattr, llistxattr } from '../host/syscall/xattr.ts'
+import { timeOf } from './directory-tree.ts'
+import { overlayXattrs } from './entry-xattrs.ts'
 import type { TarEntry, TarEntryType } from './tar-entry.ts'
-
-/** Attributes that are the storage's, not the file's. */
-const foreign = (name: string): boolean => name.startsWith('trusted.overlay.') || name.startsWith('user.overlay.')
 
 export const statBytes = (path: Buffer): BigIntStats => lstatSync(path, { bigint: true })
 
-/** What a tar says of a file; null for sockets, which tars do not hold. */
-export function entryOf(name: Buffer, path: Buffer, facts: BigIntStats): TarEntry | null {
+const nothing = Buffer.alloc(0)
+
+/**
+ * What a tar says of a file; null for sockets, which tars do not hold. Attributes that begin with `storage` are the
+ * storage's, not the file's.
+ */
+export function entryOf(
+  name: Buffer,
+  path: Buffer,
+  facts: BigIntStats,
+  storage: string = overlayXattrs,
+): TarEntry | null {
   const type = typeOf(facts)
   if (!type) return null
-  const nanoseconds = Number(((facts.mtimeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n)
   return {
     type,
     path: name,
-    link: type === 'symlink' ? readlinkSync(path, { encoding: 'buffer' }) : Buffer.alloc(0),
+    link: type === 'symlink' ? readlinkSync(path, { encoding: 'buffer' }) : nothing,
     mode: Number(facts.mode & 0o7777n),
     uid: Number(facts.uid),
     gid: Number(facts.gid),
     size: type === 'file' ? Number(facts.size) : 0,
-    mtime: { seconds: Number((facts.mtimeNs - BigInt(nanoseconds)) / 1_000_000_000n), nanoseconds },
+    mtime: timeOf(facts),
     device: type === 'char' || type === 'block' ? deviceOf(facts.rdev) : { major: 0, minor: 0 },
-    xattrs: xattrsOf(path),
+    xattrs: xattrsOf(path, storage),
     sparse: null,
   }
 }
 
-export function xattrsOf(path: Buffer): ReadonlyMap<string, Buffer> {
+function xattrsOf(path: Buffer, storage: string): ReadonlyMap<string, Buffer> {
   const found = new Map<string, Buffer>()
   for (const name of llistxattr(path).sort()) {
-    const value = foreign(name) ? null : lgetxattr(path, name)
+    if (name.startsWith(overlayXattrs) || name.startsWith(storage)) continue
+    if (name.includes('='))
+      throw layerErrors.error('unsupported_entry', {
+        message: `${path} has the attribute ${JSON.stringify(name)}; tars cannot hold names with "=". Remove it.`,
+      })
+    const value = lgetxattr(path, name)
     if (value) found.set(name, Buffer.from(value))
   }
   return found
+}
+
+export function sameEntry(a: TarEntry, b: TarEntry): boolean {
+  return sameButTime(a, b) && a.mtime.seconds === b.mtime.seconds && a.mtime.nanoseconds === b.mtime.nanoseconds
+}
+
+export function sameButTime(a: TarEntry, b: TarEntry): boolean {
+  return (
+    a.type === b.type &&
+    a.mode === b.mode &&
+    a.uid === b.uid &&
+    a.gid === b.gid &&
+    a.size === b.size &&
+    a.link.equals(b.link) &&
+    a.device.major === b.device.major &&
+    a.device.minor === b.device.minor &&
+    a.xattrs.size === b.xattrs.size &&
+    [...a.xattrs].every(([name, value]) => b.xattrs.get(name)?.equals(value) ?? false)
+  )
 }
 
 function typeOf(facts: BigIntStats): TarEntryType | null {
