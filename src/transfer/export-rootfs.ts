@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
+import { closeSync, createWriteStream, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { callErrors } from '../errors/call-errors.ts'
 import { fromNodeError } from '../errors/host-errors.ts'
 import type { RootMount } from '../host/launcher.ts'
-import { createPipe } from '../host/pipe.ts'
+import { createPipe, setPipeCapacity } from '../host/pipe.ts'
 import { packTar } from '../layer/pack-tar.ts'
-import type { CallOptions } from '../lifetime/call-options.ts'
+import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { type Operation, startOperation } from '../progress/operation.ts'
 
 /**
@@ -36,40 +36,52 @@ export function exportRootfs(
   )
 }
 
-async function toFile(tree: RootMount, target: string, signal: AbortSignal): Promise<void> {
-  const temporary = join(dirname(target), `.tscontainer-${randomBytes(6).toString('hex')}`)
-  let fd: number
+async function toFile(tree: RootMount, path: string, signal: AbortSignal): Promise<void> {
+  const target = resolve(path)
+  const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.partial`)
   try {
-    fd = openSync(temporary, 'wx', 0o644)
-  } catch (error) {
-    throw fromNodeError(error, `Writing ${target}`)
-  }
-  try {
+    const present = statSync(target, { throwIfNoEntry: false })
+    // A pipe or device cannot be replaced by a rename.
+    if (present && !present.isFile() && !present.isDirectory())
+      return await toStream(tree, createWriteStream(target), signal)
+    // It holds what only its owner may read, such as /etc/shadow.
+    const fd = openSync(temporary, 'wx', 0o600)
     try {
       await packTar({ kind: 'tree', tree }, fd, { signal })
       fsyncSync(fd)
     } finally {
       closeSync(fd)
     }
+    throwIfAborted({ signal }, 'Exporting a root file system')
     renameSync(temporary, target)
   } catch (error) {
     rmSync(temporary, { force: true })
-    throw error
+    throw fromNodeError(error, `Writing ${target}`)
   }
 }
 
+const pipeBytes = 1 << 20
+
 async function toStream(tree: RootMount, target: NodeJS.WritableStream, signal: AbortSignal): Promise<void> {
   const pipe = createPipe()
+  setPipeCapacity(pipe.write, pipeBytes)
   const source = new Socket({ fd: pipe.read, readable: true, writable: false })
   const flowing = pipeline(source, target, { signal })
-  flowing.catch(() => {})
+  const packing = pack(tree, pipe.write, source, signal)
+  const [packed, flowed] = await Promise.allSettled([packing, flowing])
+  // When one end fails the other does so for want of it.
+  if (packed.status === 'rejected' && (signal.aborted || flowed.status === 'fulfilled')) throw packed.reason
+  if (flowed.status === 'rejected') throw flowed.reason
+}
+
+async function pack(tree: RootMount, output: number, source: Socket, signal: AbortSignal): Promise<void> {
   try {
-    await Promise.race([packTar({ kind: 'tree', tree }, pipe.write, { signal }), flowing])
+    await packTar({ kind: 'tree', tree }, output, { signal })
   } catch (error) {
+    // Before the pipe's end, which would look like the tar's.
     source.destroy(error instanceof Error ? error : new Error(String(error)))
     throw error
   } finally {
-    closeSync(pipe.write)
+    closeSync(output)
   }
-  await flowing
 }
