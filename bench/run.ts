@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { describeMachine } from './machine.ts'
 import { renderTable } from './report.ts'
@@ -16,7 +17,9 @@ import { WorkDisk } from './work-disk.ts'
 /**
  * Measures tscontainer beside the bare limit and, where they are installed, Docker and Podman, in turns in one run.
  *
- *   npm run bench -- [--only run,exec] [--rounds 40] [--disk ext4|tmpfs] [--json FILE]
+ *   npm run bench -- [--only run,exec] [--rounds 40] [--disk ext4|tmpfs] [--json FILE] [--readme]
+ *
+ * `--readme` puts the table into the README; `--strict` ends with 1 when a goal is missed.
  *
  * Only ratios within one run count: the figures themselves move with the machine, its load and its cgroup set-up.
  */
@@ -28,6 +31,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '40' },
     disk: { type: 'string', default: 'ext4' },
     json: { type: 'string' },
+    readme: { type: 'boolean', default: false },
     strict: { type: 'boolean', default: false },
   },
 })
@@ -49,10 +53,24 @@ const results: Result[] = []
   await using setting = await Setting.make(disk.path, rounds)
   for (const group of groups.filter(({ name }) => names.includes(name))) {
     process.stderr.write(`measuring ${group.name} ...\n`)
-    results.push(...(await group.measure(setting)))
+    try {
+      results.push(...(await group.measure(setting)))
+    } catch (error) {
+      // The other rows are still worth having.
+      console.error(error)
+      process.exitCode = 1
+    }
   }
 }
-console.log(renderTable(results))
+const table = renderTable(results)
+console.log(table)
+if (values.readme) {
+  const file = join(import.meta.dirname, '../README.md')
+  const facts = `${machine['cpu']}, ${machine['memory']}, Linux ${machine['kernel']}, cgroups ${machine['cgroups']}, ${machine['crun']}`
+  const text = `Medians of ${rounds} rounds on ${facts}, Node ${machine['node']}; data on an ${values.disk} in memory.\n\n${table}`
+  const page = readFileSync(file, 'utf8')
+  writeFileSync(file, page.replace(/<!-- bench -->[\s\S]*<!-- \/bench -->/, `<!-- bench -->\n${text}\n<!-- /bench -->`))
+}
 const report = {
   machine,
   disk: values.disk,
