@@ -4,6 +4,7 @@ import { type BatchSource, iterateBatches } from './batch-iterator.ts'
 import { checkQuery, EntryFilter, nanoseconds } from './entry-filter.ts'
 import type { LiveLog } from './live-log.ts'
 import { PartialJoiner } from './partial-joiner.ts'
+import { StoredBatches } from './stored-batches.ts'
 
 /** What to read, and whether to go on with what comes. */
 export interface FollowQuery extends LogQuery {
@@ -16,31 +17,11 @@ export interface FollowQuery extends LogQuery {
   readonly rejoin?: boolean | undefined
 }
 
-/** Entries taken from the stored log at a time. */
-const storedBatch = 512
-
-/** Reads ahead from an iterator, so that entries go on in batches. */
-export class StoredBatches implements BatchSource {
-  readonly #iterator: AsyncIterator<LogEntry>
-
-  constructor(entries: AsyncIterable<LogEntry>) {
-    this.#iterator = entries[Symbol.asyncIterator]()
-  }
-
-  async next(): Promise<readonly LogEntry[] | null> {
-    const batch: LogEntry[] = []
-    while (batch.length < storedBatch) {
-      const { done, value } = await this.#iterator.next()
-      if (done) return batch.length > 0 ? batch : null
-      batch.push(value)
-    }
-    return batch
-  }
-
-  async close(): Promise<void> {
-    await this.#iterator.return?.()
-  }
-}
+/**
+ * How long in all the container waits while a follower that is behind reads the stored log: without it a loop that the
+ * two share would let a fast container get ever further ahead.
+ */
+const holdMs = 500
 
 /**
  * A follower: a place in the log that moves on. It takes entries from the recent ones where these still have them and
@@ -60,6 +41,8 @@ export class LogFollower implements BatchSource {
   /** Without `follow`: where to end. */
   #end = 0
   #cancelWait: (() => void) | null = null
+  /** What is left of `holdMs` until this follower has caught up. */
+  #holdLeft = holdMs
   #state: 'new' | 'reading' | 'flushed' | 'closed' = 'new'
 
   constructor(live: LiveLog, query: FollowQuery) {
@@ -115,11 +98,11 @@ export class LogFollower implements BatchSource {
 
   #openStored(query: LogQuery): void {
     this.#horizon = this.#live.recent.stored
-    this.#stored = new StoredBatches(this.#live.reader!.read(query))
+    this.#stored = new StoredBatches(this.#live.reader!, query)
   }
 
   async #takeStored(stored: StoredBatches): Promise<readonly LogEntry[] | null> {
-    const batch = await stored.next()
+    const batch = await this.#readStored(stored)
     if (!this.#isReading()) return null
     if (batch) {
       this.#cursor = Math.max(this.#cursor, Number(batch.at(-1)!.sequence))
@@ -131,9 +114,24 @@ export class LogFollower implements BatchSource {
     return null
   }
 
+  /** The container is held up by the reading only, never by what the follower's caller does with the entries. */
+  async #readStored(stored: StoredBatches): Promise<readonly LogEntry[] | null> {
+    if (this.#holdLeft <= 0) return stored.next()
+    const letGo = this.#live.hold()
+    const started = performance.now()
+    try {
+      return await stored.next()
+    } finally {
+      this.#holdLeft -= performance.now() - started
+      letGo()
+    }
+  }
+
   #takeRecent(): readonly LogEntry[] | null {
     const batch = this.#live.recent.from(this.#cursor + 1)
-    if (batch) this.#cursor += batch.length
+    if (!batch) return null
+    this.#cursor += batch.length
+    this.#holdLeft = holdMs
     return batch
   }
 

@@ -2,6 +2,7 @@ import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
 import type { LogEntry, LogSink, LogStream } from '../driver-kit/log-driver.ts'
 import { closeQuietly } from '../host/pipe.ts'
 import type { AttachedOutput, AttachOptions } from './attach-output.ts'
+import type { BatchSource } from './batch-iterator.ts'
 import type { FollowQuery } from './follow.ts'
 import { OutputPump } from './output-pump.ts'
 import { recoverSpools } from './recover-spool.ts'
@@ -44,6 +45,8 @@ export interface LogPump {
   readonly finished: Promise<void>
   /** Stored entries that the query lets through, then new ones as they come, until the output ends. */
   follow(query?: FollowQuery): AsyncIterable<LogEntry>
+  /** The same in batches, for whoever puts something around it. */
+  followBatches(query?: FollowQuery): BatchSource
   /** The exact bytes of both streams as they come. */
   attach(options?: AttachOptions): AttachedOutput
   /** For FIFOs, which never end: takes what they hold now, and finishes. Call it when the container has ended. */

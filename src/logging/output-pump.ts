@@ -1,11 +1,12 @@
 import type { LogEntry, LogStream } from '../driver-kit/log-driver.ts'
 import { loggingErrors } from '../errors/logging-errors.ts'
 import { type AttachedOutput, AttachedStream, type AttachOptions, attachedOutput } from './attach-output.ts'
+import type { BatchSource } from './batch-iterator.ts'
 import { ByteSource, type ByteSourceEvents, type PipeSource } from './byte-source.ts'
 import type { ChunkEntry } from './chunk-entry.ts'
-import { type FollowQuery, followLog } from './follow.ts'
+import { type FollowQuery, followLog, LogFollower } from './follow.ts'
 import { LineSplitter, type Numbering } from './line-splitter.ts'
-import { Arrivals, type LiveLog } from './live-log.ts'
+import { Arrivals, type LiveLog, readerOf } from './live-log.ts'
 import { LogClock } from './log-clock.ts'
 import type { LogPump, LogPumpOptions, LogPumpStats } from './log-pump.ts'
 import { LogWriter } from './log-writer.ts'
@@ -51,6 +52,7 @@ export class OutputPump implements LogPump, LiveLog {
   readonly #listener: PartialJoiner | null
   readonly #done = Promise.withResolvers<void>()
   #followers = 0
+  #holds = 0
   #paused = false
   #ending = false
   #ended = false
@@ -64,7 +66,7 @@ export class OutputPump implements LogPump, LiveLog {
     this.#numbering = { next: this.#first }
     this.recent = new RecentEntries(this.#first - 1)
     const { sink } = options
-    this.reader = sink.read ? { read: (query) => sink.read!(query) } : null
+    this.reader = readerOf(sink)
     const clock = new LogClock(options.notBefore, options.now)
     this.#clock = () => clock.now()
     this.#listener = options.onEntry ? new PartialJoiner() : null
@@ -101,6 +103,10 @@ export class OutputPump implements LogPump, LiveLog {
     return followLog(this, query)
   }
 
+  followBatches(query: FollowQuery = {}): BatchSource {
+    return new LogFollower(this, query)
+  }
+
   attach(options: AttachOptions = {}): AttachedOutput {
     return attachedOutput((stream) => {
       const lane = this.#lanes[stream]
@@ -120,6 +126,15 @@ export class OutputPump implements LogPump, LiveLog {
       if (here) this.#followers--
       here = false
       this.#evict()
+    }
+  }
+
+  hold(): () => void {
+    this.#holds++
+    this.#balance()
+    return () => {
+      this.#holds--
+      this.#balance()
     }
   }
 
@@ -248,7 +263,7 @@ export class OutputPump implements LogPump, LiveLog {
   /** Reads on, or lets the container wait, by how much waits to be stored or taken. */
   #balance(): void {
     const waiting = this.#writer.queuedBytes
-    let paused = this.#paused ? waiting > lowWater : waiting > highWater
+    let paused = this.#holds > 0 || (this.#paused ? waiting > lowWater : waiting > highWater)
     for (const attached of this.#attached) paused ||= attached.blocks
     if (paused === this.#paused) return
     this.#paused = paused

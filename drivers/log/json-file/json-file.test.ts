@@ -25,11 +25,16 @@ import type {
   LogStream,
 } from '../../../src/driver-kit/log-driver.ts'
 import { createPipe } from '../../../src/host/pipe.ts'
+import { iterateBatches } from '../../../src/logging/batch-iterator.ts'
 import { resumeLogPump } from '../../../src/logging/log-pump.ts'
-import { followReader, readLog } from '../../../src/logging/read-log.ts'
+import { StoredFollower } from '../../../src/logging/stored-follower.ts'
 import { jsonFileLog } from './index.ts'
 
 const writeAsync = promisify(write)
+const readLog = (reader: LogReader, query: LogQuery = {}): AsyncIterable<LogEntry> =>
+  iterateBatches(() => new StoredFollower(reader, query, null))
+const followReader = (reader: LogReader, query: LogQuery, ended: AbortSignal): AsyncIterable<LogEntry> =>
+  iterateBatches(() => new StoredFollower(reader, query, ended))
 const id = 'c'.repeat(64)
 
 interface Bed {
@@ -439,5 +444,39 @@ describe('the whole way', () => {
     if (child.exitCode === null) await once(child, 'close')
     const again = await open()
     expect(await again.lastSequence()).toBe(1_000_000n)
+  })
+
+  test('a follower that comes late catches up with a fast program: the program waits for its reading', async () => {
+    const { sink: open } = await bed()
+    const sink = await open()
+    const lines = 600_000
+    let reread = 0
+    const counting: LogSink = {
+      write: (batch) => sink.write(batch),
+      flush: () => sink.flush(),
+      read: (query) => sink.read(query),
+      async *readBatches(query) {
+        for await (const batch of sink.readBatches!(query)) {
+          reread += batch.length
+          yield batch
+        }
+      },
+      [Symbol.asyncDispose]: async () => {},
+    }
+    const out = createPipe()
+    const command = `yes ${'x'.repeat(99)} | head -n ${lines}`
+    const child = spawn('sh', ['-c', command], { stdio: ['ignore', out.write, 'ignore'] })
+    closeSync(out.write)
+    const err = createPipe()
+    closeSync(err.write)
+    const diagnostics = (d: { message: string }) => expect.fail(d.message)
+    const pump = await resumeLogPump({ stdout: out.read, stderr: err.read, sink: counting, diagnostics })
+    while (pump.stats.entries < 100_000) await new Promise((resolve) => setImmediate(resolve))
+    let seen = 0
+    for await (const { text } of pump.follow()) seen += text.length
+    expect(seen).toBe(lines * 99)
+    expect(reread).toBeLessThan(lines / 2)
+    await pump.finished
+    if (child.exitCode === null) await once(child, 'close')
   })
 })

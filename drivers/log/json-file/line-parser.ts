@@ -1,4 +1,5 @@
 import type { LogStream } from 'tscontainer/driver-kit'
+import type { FileLine } from './log-file.ts'
 
 /** One line of the file, taken apart. */
 export interface ParsedLine {
@@ -30,14 +31,14 @@ export class LineParser {
   #timeText = ''
   #time = 0n
 
-  /** Null when the line is not of the format. `line` has no newline. */
-  parse(line: Buffer): ParsedLine | null {
+  /** Null when the line is not of the format. */
+  parse(line: FileLine): ParsedLine | null {
     return this.#parseSimple(line) ?? this.#parseAny(line)
   }
 
   /** The common form, whose `log` holds no escape but the final \n, without a JSON parser. */
-  #parseSimple(line: Buffer): ParsedLine | null {
-    const text = line.toString('latin1')
+  #parseSimple(line: FileLine): ParsedLine | null {
+    const { text } = line
     if (!text.startsWith(head) || !text.endsWith('Z"}')) return null
     const timeAt = text.lastIndexOf('"time":"')
     // Both streams' names have the same length, so the end of `log` is always as far from the time.
@@ -49,14 +50,14 @@ export class LineParser {
     if (unescaped.test(text.slice(head.length, end))) return null
     const time = this.#parseTime(text.slice(timeAt + 8, -2))
     if (time === null) return null
-    const bytes = line.subarray(head.length, end)
+    const bytes = line.bytes(head.length, end)
     return { stream: out ? 'stdout' : 'stderr', time, bytes, whole, approximate: false }
   }
 
-  #parseAny(line: Buffer): ParsedLine | null {
+  #parseAny(line: FileLine): ParsedLine | null {
     let value: unknown
     try {
-      value = JSON.parse(line.toString())
+      value = JSON.parse(line.bytes().toString())
     } catch {
       return null
     }

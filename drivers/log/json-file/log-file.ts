@@ -8,11 +8,30 @@ export const logPath = (directory: string, id: string): string => join(directory
 const newline = 10
 const blockBytes = 128 << 10
 
-/** A line of the file and where it begins. */
-export interface FileLine {
+/** A line of the file. There may be millions, so each is a place in what was read and its bytes are taken when asked for. */
+export class FileLine {
+  /** Where it begins in the file. */
   readonly offset: number
-  /** Without its newline. */
-  readonly line: Buffer
+  /** Its bytes as latin1, each one character, without the newline. */
+  readonly text: string
+  readonly #block: Buffer
+  readonly #from: number
+
+  constructor(offset: number, text: string, block: Buffer, from: number) {
+    this.offset = offset
+    this.text = text
+    this.#block = block
+    this.#from = from
+  }
+
+  /** Where the next line begins. */
+  get next(): number {
+    return this.offset + this.text.length + 1
+  }
+
+  bytes(start = 0, end = this.text.length): Buffer {
+    return this.#block.subarray(this.#from + start, this.#from + end)
+  }
 }
 
 const hasCode = (error: unknown, code: string): boolean =>
@@ -25,6 +44,9 @@ export function readFailed(path: string, cause: unknown): Error {
     cause,
   })
 }
+
+const lineOf = (block: Buffer, offset: number, from: number, to: number): FileLine =>
+  new FileLine(offset + from, block.toString('latin1', from, to), block, from)
 
 /** The bytes of a log file, for reading. */
 export class LogFile implements AsyncDisposable {
@@ -90,7 +112,7 @@ export class LogFile implements AsyncDisposable {
       const text = joined.toString('latin1')
       let from = 0
       for (let to = text.indexOf('\n'); to !== -1; to = text.indexOf('\n', from)) {
-        lines.push({ offset: base + from, line: joined.subarray(from, to) })
+        lines.push(new FileLine(base + from, text.slice(from, to), joined, from))
         from = to + 1
       }
       rest = joined.subarray(from)
@@ -109,14 +131,14 @@ export class LogFile implements AsyncDisposable {
       let to = joined.length
       // The newline at the very end closes the last line; the one before it opens it.
       for (let before = to < 2 ? -1 : joined.lastIndexOf(newline, to - 2); before !== -1; ) {
-        yield { offset: from + before + 1, line: joined.subarray(before + 1, to - 1) }
+        yield lineOf(joined, from, before + 1, to - 1)
         to = before + 1
         before = to < 2 ? -1 : joined.lastIndexOf(newline, to - 2)
       }
       rest = joined.subarray(0, to)
       at = from
     }
-    if (rest.length > 0) yield { offset: start, line: rest.subarray(0, rest.length - 1) }
+    if (rest.length > 0) yield lineOf(rest, start, 0, rest.length - 1)
   }
 
   async countLines(start: number, end: number): Promise<number> {

@@ -48,14 +48,14 @@ export class LogRead {
     if (before.length > 0) yield before.map((piece) => maker.make(piece.line, piece.sequence))
     for await (const lines of this.#file.forward(start.offset, end)) {
       const entries: LogEntry[] = []
-      for (const { line } of lines) {
+      for (const line of lines) {
         sequence++
         const parsed = this.#parser.parse(line)
         if (parsed && this.#admits(parsed)) entries.push(maker.make(parsed, sequence))
       }
       if (entries.length > 0) yield entries
       const last = lines.at(-1)!
-      onPosition({ offset: last.offset + last.line.length + 1, sequence })
+      onPosition({ offset: last.next, sequence })
     }
   }
 
@@ -90,9 +90,9 @@ export class LogRead {
       else low = probe.next
     }
     for await (const lines of this.#file.forward(low, end))
-      for (const { offset, line } of lines) {
+      for (const line of lines) {
         const parsed = this.#parser.parse(line)
-        if (parsed && parsed.time >= time) return offset
+        if (parsed && parsed.time >= time) return line.offset
       }
     return end
   }
@@ -102,13 +102,13 @@ export class LogRead {
     // From the newline at or after `offset` on: what lies before it is the rest of a line.
     let first = true
     for await (const lines of this.#file.forward(offset, end))
-      for (const { offset: at, line } of lines) {
+      for (const line of lines) {
         if (first) {
           first = false
           continue
         }
         const parsed = this.#parser.parse(line)
-        if (parsed) return { offset: at, next: at + line.length + 1, time: parsed.time }
+        if (parsed) return { offset: line.offset, next: line.next, time: parsed.time }
       }
     return null
   }
@@ -120,7 +120,8 @@ export class LogRead {
     const settled = new Set<LogStream>()
     let cut = end
     let count = 0
-    for await (const { offset, line } of this.#file.backward(start.offset, end)) {
+    for await (const line of this.#file.backward(start.offset, end)) {
+      const { offset } = line
       if (count === tail && (settled.size === this.#streams.size || cut - offset > lookBackBytes)) break
       const parsed = this.#parser.parse(line)
       if (!parsed || !this.#admits(parsed)) continue

@@ -9,7 +9,7 @@ import { LogFile } from './log-file.ts'
 import { OutputBuffer } from './output-buffer.ts'
 import type { PlainCheck } from './plain-check.ts'
 import { formatPosition, Positions, positionSpacing, positionsPath } from './positions.ts'
-import { readStored } from './stored-log.ts'
+import { readStored, readStoredBatches, type StoredLog } from './stored-log.ts'
 
 const openFile = promisify(open)
 const closeFile = promisify(close)
@@ -35,7 +35,7 @@ async function examine(path: string): Promise<Found> {
   const positions = await Positions.load(path, end)
   const { sequence } = await positions.ofOffset(file, end)
   const parser = new LineParser()
-  for await (const { line } of file.backward(0, end)) {
+  for await (const line of file.backward(0, end)) {
     const parsed = parser.parse(line)
     if (parsed) return { size: end, torn, sequence, time: parsed.time, positions }
   }
@@ -55,6 +55,7 @@ export class JsonFileSink implements LogSink {
   #sequence: number
   #time: bigint
   #torn = false
+  readonly #stored: StoredLog
   #closing: Promise<void> | null = null
 
   private constructor(path: string, fd: number, found: Found, formatter: LineFormatter, diagnostics: DiagnosticsSink) {
@@ -66,6 +67,7 @@ export class JsonFileSink implements LogSink {
     this.#size = found.size
     this.#sequence = found.sequence
     this.#time = found.time
+    this.#stored = { path, positions: found.positions, end: () => this.#size }
   }
 
   static async open(
@@ -147,7 +149,11 @@ export class JsonFileSink implements LogSink {
   }
 
   read(query: LogQuery): AsyncIterable<LogEntry> {
-    return readStored({ path: this.#path, positions: this.#positions, end: () => this.#size }, query)
+    return readStored(this.#stored, query)
+  }
+
+  readBatches(query: LogQuery): AsyncIterable<readonly LogEntry[]> {
+    return readStoredBatches(this.#stored, query)
   }
 
   async lastSequence(): Promise<bigint> {

@@ -53,7 +53,7 @@ export class Positions {
       if (next) return { offset: next.offset, sequence }
       skip -= lines.length
       const last = lines.at(-1)!
-      if (skip === 0) return { offset: last.offset + last.line.length + 1, sequence }
+      if (skip === 0) return { offset: last.next, sequence }
     }
     return { offset: end, sequence: sequence - skip }
   }

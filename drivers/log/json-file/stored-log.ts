@@ -13,15 +13,23 @@ export interface StoredLog {
 }
 
 /** Answers a query from the file. What is written after the first entry was asked for is not read. */
-export async function* readStored(log: StoredLog, query: LogQuery): AsyncGenerator<LogEntry, void, undefined> {
+export async function* readStoredBatches(
+  log: StoredLog,
+  query: LogQuery,
+): AsyncGenerator<readonly LogEntry[], void, undefined> {
   const end = log.end()
   await using file = await LogFile.open(log.path)
   if (!file) return
   const read = new LogRead(file, log.positions, query, end)
   for await (const batch of read.batches(() => {})) {
     throwIfAborted(query, 'Reading the log')
-    yield* batch
+    yield batch
   }
+}
+
+/** The same one by one. */
+export async function* readStored(log: StoredLog, query: LogQuery): AsyncGenerator<LogEntry, void, undefined> {
+  for await (const batch of readStoredBatches(log, query)) yield* batch
 }
 
 /** Reads a log file that another process may be writing; each read begins with a look at how far it is. */
@@ -35,6 +43,10 @@ export class JsonFileReader implements LogReader {
   }
 
   async *read(query: LogQuery): AsyncGenerator<LogEntry, void, undefined> {
+    for await (const batch of this.readBatches(query)) yield* batch
+  }
+
+  async *readBatches(query: LogQuery): AsyncGenerator<readonly LogEntry[], void, undefined> {
     if (await this.#unchanged(query)) return
     await using file = await LogFile.open(this.#path)
     if (!file) return
@@ -45,7 +57,7 @@ export class JsonFileReader implements LogReader {
     }
     for await (const batch of read.batches(onPosition)) {
       throwIfAborted(query, 'Reading the log')
-      yield* batch
+      yield batch
     }
   }
 

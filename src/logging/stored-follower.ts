@@ -1,8 +1,9 @@
 import type { LogEntry, LogReader } from '../driver-kit/log-driver.ts'
-import { type BatchSource, iterateBatches } from './batch-iterator.ts'
+import type { BatchSource } from './batch-iterator.ts'
 import { checkQuery, EntryFilter } from './entry-filter.ts'
-import { type FollowQuery, StoredBatches } from './follow.ts'
+import type { FollowQuery } from './follow.ts'
 import { PartialJoiner } from './partial-joiner.ts'
+import { StoredBatches } from './stored-batches.ts'
 
 export type ReadLogQuery = Omit<FollowQuery, 'follow'>
 
@@ -10,9 +11,12 @@ export type ReadLogQuery = Omit<FollowQuery, 'follow'>
 const shortestPollMs = 10
 const longestPollMs = 250
 
-/** A stored log, followed until `ended` fires; read once when that is null. */
-class StoredFollower implements BatchSource {
-  readonly #reader: Pick<LogReader, 'read' | 'lastSequence'>
+/**
+ * A stored log, read once when `ended` is null. Else it is followed, without help of the process that writes it, by
+ * looking at what is stored; `ended` fires when the container has ended, whereupon the rest is read and that is all.
+ */
+export class StoredFollower implements BatchSource {
+  readonly #reader: LogReader
   readonly #query: ReadLogQuery
   readonly #ended: AbortSignal | null
   readonly #filter: EntryFilter
@@ -26,7 +30,8 @@ class StoredFollower implements BatchSource {
   #pollMs = shortestPollMs
   #wake: () => void = () => {}
 
-  constructor(reader: Pick<LogReader, 'read' | 'lastSequence'>, query: ReadLogQuery, ended: AbortSignal | null) {
+  constructor(reader: LogReader, query: ReadLogQuery, ended: AbortSignal | null) {
+    checkQuery(query)
     this.#reader = reader
     this.#query = query
     this.#ended = ended
@@ -54,11 +59,11 @@ class StoredFollower implements BatchSource {
     // Asked before looking: what was written before the end is found by a look after it.
     this.#lastLook = this.#ended?.aborted ?? true
     const { until, streams } = this.#query
-    if (this.#begun) return new StoredBatches(this.#reader.read({ until, streams, after: this.#cursor }))
+    if (this.#begun) return new StoredBatches(this.#reader, { until, streams, after: this.#cursor })
     this.#begun = true
     // The first look may keep entries back (`tail`, `since`) that later looks must not bring.
     const last = await this.#reader.lastSequence()
-    const stored = new StoredBatches(this.#reader.read({ ...this.#query, signal: undefined }))
+    const stored = new StoredBatches(this.#reader, { ...this.#query, signal: undefined })
     if (last > this.#cursor) this.#cursor = last
     return stored
   }
@@ -90,19 +95,4 @@ class StoredFollower implements BatchSource {
     this.#stored = null
     await stored?.close()
   }
-}
-
-/** The entries of a stored log that the query lets through. */
-export function readLog(reader: LogReader, query: ReadLogQuery = {}): AsyncIterable<LogEntry> {
-  checkQuery(query)
-  return iterateBatches(() => new StoredFollower(reader, query, null), query.signal)
-}
-
-/**
- * Follows a log that another process writes by looking at what is stored, without help of that process; `ended` fires
- * when the container has ended, whereupon the rest is read and the iteration ends.
- */
-export function followReader(reader: LogReader, query: ReadLogQuery, ended: AbortSignal): AsyncIterable<LogEntry> {
-  checkQuery(query)
-  return iterateBatches(() => new StoredFollower(reader, query, ended), query.signal)
 }
