@@ -1,12 +1,14 @@
-import { closeSync } from 'node:fs'
+import { close, closeSync, writeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { abortError, callErrors } from '../errors/call-errors.ts'
 import { EngineError } from '../errors/engine-error.ts'
 import { hostErrors } from '../errors/host-errors.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
+import { atExit } from './at-exit.ts'
 import type { LaunchedProcess, Launcher, LaunchRequest, MountLease, Netns, ProcessExit, RootMount } from './launcher.ts'
 import type { LauncherCall, LauncherReply, LauncherResult, SentError } from './launcher-protocol.ts'
 import type { NetnsPlan } from './netns-plan.ts'
+import { eventfd } from './syscall/descriptor.ts'
 import { startThreadPool } from './thread-pool.ts'
 import { workerEntry, workerExecArgv } from './worker-entry.ts'
 
@@ -24,6 +26,8 @@ export interface LauncherOptions {
 
 type Body = LauncherCall extends infer Call ? (Call extends LauncherCall ? Omit<Call, 'id'> : never) : never
 
+const one = new Uint8Array(new BigUint64Array([1n]).buffer)
+
 interface Pending {
   resolve(result: LauncherResult): void
   reject(error: unknown): void
@@ -35,6 +39,8 @@ class LauncherThread {
   readonly #pending = new Map<number, Pending>()
   readonly #exits = new Map<number, (exit: ProcessExit) => void>()
   readonly #onLost: (error: unknown) => void
+  /** The thread waits for it in the kernel: written after each message. */
+  readonly #wake = eventfd()
   #refs = 0
   #nextId = 1
   #failure: unknown = null
@@ -46,6 +52,7 @@ class LauncherThread {
     this.#worker = new Worker(entry, {
       execArgv: workerExecArgv(),
       env: {},
+      workerData: { wake: this.#wake },
       name: 'tscontainer-launcher',
       // A namespace's descriptor is opened there and closed here: the thread must not close its number again.
       trackUnmanagedFds: false,
@@ -58,8 +65,12 @@ class LauncherThread {
     })
     const { promise, resolve } = Promise.withResolvers<void>()
     this.ended = promise
+    // Node would wait for the thread, and the thread for us.
+    const stay = atExit(() => this.leave())
     this.#worker.on('exit', () => {
+      stay()
       this.#lose()
+      closeSync(this.#wake)
       resolve()
     })
   }
@@ -82,12 +93,21 @@ class LauncherThread {
     this.#pending.set(id, { resolve, reject })
     if (onExit) this.#exits.set(id, onExit)
     this.ref()
-    this.#worker.postMessage({ ...body, id })
+    this.#post({ ...body, id } as LauncherCall)
     return { id, reply: promise }
   }
 
   kill(id: number): void {
-    this.#worker.postMessage({ id, verb: 'kill' } satisfies LauncherCall)
+    this.#post({ id, verb: 'kill' })
+  }
+
+  leave(): void {
+    this.#post({ id: 0, verb: 'leave' })
+  }
+
+  #post(call: LauncherCall): void {
+    this.#worker.postMessage(call)
+    writeSync(this.#wake, one)
   }
 
   #receive(reply: LauncherReply): void {
@@ -206,7 +226,9 @@ export class ThreadLauncher implements Launcher {
     let disposal: Promise<void> | null = null
     const unmount = async () => {
       // A lost thread has taken its mounts along.
-      if (this.#thread === thread) await thread.send({ verb: 'unmount', lease: id }).reply
+      if (this.#thread !== thread) return
+      const { held } = (await thread.send({ verb: 'unmount', lease: id }).reply) as { held: number | null }
+      if (held !== null) await new Promise<void>((resolve) => close(held, () => resolve()))
     }
     const dispose = () => {
       disposal ??= unmount()
@@ -246,8 +268,7 @@ export class ThreadLauncher implements Launcher {
     const thread = this.#thread
     if (!thread) return
     thread.ref()
-    // A thread that dies of it has left as well.
-    await thread.send({ verb: 'close' }).reply.catch(() => {})
+    thread.leave()
     await thread.ended
   }
 

@@ -10,7 +10,8 @@ export type LauncherCall =
   | { readonly id: number; readonly verb: 'netns'; readonly plan: NetnsPlan }
   /** Sets the thread up, for a quick first call. */
   | { readonly id: number; readonly verb: 'prepare' }
-  | { readonly id: number; readonly verb: 'close' }
+  /** Ends the thread; has no reply. */
+  | { readonly id: number; readonly verb: 'leave' }
   /** SIGKILL to a program by the id of its launch; has no reply. */
   | { readonly id: number; readonly verb: 'kill' }
 
@@ -19,6 +20,8 @@ export type LauncherResult =
   /** `path` leads through the thread's root. */
   | { readonly path: string }
   | { readonly fd: number; readonly inode: number }
+  /** The last hold on an unmounted tree, for the receiver to close. */
+  | { readonly held: number | null }
   | null
 
 export type LauncherReply =

@@ -33,7 +33,12 @@ export function getPipeSize(fd: number): number {
 
 /** A second descriptor of the same open file, close-on-exec. */
 export function duplicate(fd: number): number {
-  return check(fcntlCall(fd, F_DUPFD_CLOEXEC, 3), 'fcntl(F_DUPFD_CLOEXEC)')
+  return duplicateFrom(fd, 3)
+}
+
+/** The same with a number of at least `lowest`. */
+export function duplicateFrom(fd: number, lowest: number): number {
+  return check(fcntlCall(fd, F_DUPFD_CLOEXEC, lowest), 'fcntl(F_DUPFD_CLOEXEC)')
 }
 
 export function setCloseOnExec(fd: number): void {

@@ -13,10 +13,10 @@ const koffi = memo((): Koffi => createRequire(import.meta.url)('koffi'))
 // No name: what the process has loaded already, whichever libc that is.
 const library = memo(() => koffi().load(null))
 
-type Parameter = 'int' | 'uint' | 'long' | 'ulong' | 'size_t' | 'int64' | 'uint64' | 'void *'
+type Parameter = 'int' | 'uint' | 'long' | 'ulong' | 'size_t' | 'int64' | 'uint64' | 'void *' | 'const char **'
 
-/** A libc function, bound on first use. Arguments typed `void *` take buffers or null. */
-export function bind<Arguments extends readonly (number | bigint | Uint8Array | null)[]>(
+/** A libc function, bound on first use. Arguments typed `void *` take buffers or null, `const char **` lists of text. */
+export function bind<Arguments extends readonly (number | bigint | Uint8Array | null | readonly (string | null)[])[]>(
   name: string,
   result: 'int' | 'long' | 'int64',
   parameters: readonly Parameter[],

@@ -1,0 +1,53 @@
+import { closeSync, constants, openSync } from 'node:fs'
+import { fromNodeError, hostErrors } from '../errors/host-errors.ts'
+import type { RootMount } from './launcher.ts'
+import { mountRoot } from './mount-root.ts'
+import { O_PATH } from './syscall/file.ts'
+import { MNT_DETACH, UMOUNT_NOFOLLOW, umount2 } from './syscall/mount.ts'
+import { gettid } from './syscall/namespace.ts'
+
+interface Lease {
+  readonly target: string
+  /** Of the topmost root. */
+  readonly fd: number
+  readonly count: number
+}
+
+/** The trees that are mounted in the launcher thread's own namespace, by the id of their call. */
+export class LauncherLeases {
+  readonly #held = new Map<number, Lease>()
+
+  /** A path to it through the thread's root. */
+  mount(id: number, root: RootMount): string {
+    if ([...this.#held.values()].some((lease) => lease.target === root.target))
+      throw hostErrors.error('busy', {
+        message: `Something is mounted on ${root.target} already. Dispose its lease first, or use another directory.`,
+        subject: { type: 'path', id: root.target },
+      })
+    mountRoot(root)
+    try {
+      const fd = openSync(root.target, O_PATH | constants.O_DIRECTORY)
+      this.#held.set(id, { target: root.target, fd, count: root.mounts.length })
+    } catch (error) {
+      for (const _ of root.mounts) umount2(root.target, MNT_DETACH)
+      throw fromNodeError(error)
+    }
+    return `/proc/${process.pid}/task/${gettid()}/root${root.target}`
+  }
+
+  /**
+   * Detaches the tree at once and gives the last hold on it to the caller, who closes it elsewhere: that writes back the
+   * whole file system below an overlay, which can take seconds and must not stop other launches.
+   */
+  unmount(id: number): number | null {
+    const lease = this.#held.get(id)
+    if (!lease) return null
+    this.#held.delete(id)
+    for (let left = lease.count; left > 0; left--) umount2(lease.target, MNT_DETACH | UMOUNT_NOFOLLOW)
+    return lease.fd
+  }
+
+  close(): void {
+    for (const { fd } of this.#held.values()) closeSync(fd)
+  }
+}
