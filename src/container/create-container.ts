@@ -21,6 +21,8 @@ export async function createContainer(
   spec: ContainerSpec,
   call?: CallOptions,
 ): Promise<CreatedContainer> {
+  // Most are started at once.
+  using _quick = services.quickMoves()
   const { name, lifetime, onLog, stored } = await resolveSpec(services, spec, call)
   throwIfAborted(call, 'create')
   const id = randomBytes(32).toString('hex') as ContainerId

@@ -54,6 +54,7 @@ export async function spawnInContainer(
   const checked = parseExecOptions(argv, options)
   requireRunning(record, 'exec')
   throwIfAborted(options, `exec in ${record.name}`)
+  using _quick = services.quickMoves()
   const task = await liveTask(services, holder, record, options)
   if (!task)
     throw containerErrors.error('not_running', {

@@ -95,6 +95,8 @@ export interface ContainerServices {
   cgroupPath(id: ContainerId, lifetime: 'process' | 'detached'): string
   /** Ready when the guard watches over this process; for `process` containers only. */
   guard(): Promise<void>
+  /** While it is held, the runtime's moves of processes into cgroups do not wait. */
+  quickMoves(): Disposable
   resolveImage(reference: string, call?: CallOptions): Promise<ContainerImage>
   readonly defaultLog: { readonly driver: string; readonly options: Readonly<Record<string, string>> }
   logDriver(name: string): Promise<LogDriver>

@@ -39,6 +39,7 @@ export async function startContainer(
   options: StartOptions = {},
 ): Promise<void> {
   throwIfAborted(options, `start of ${record.name}`)
+  using _quick = services.quickMoves()
   const starting = services.records.move(record, ['created', 'exited'], 'starting', {
     holder: services.owner.id,
     error: null,

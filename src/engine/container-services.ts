@@ -1,6 +1,7 @@
 import { ContainerRecords } from '../container/container-records.ts'
 import type { ContainerImage, ContainerServices } from '../container/services.ts'
 import type { CgroupParent } from '../host/cgroup/parent.ts'
+import { QuickMoves } from '../host/cgroup/quick-moves.ts'
 import { canLimitSwap } from '../host/cgroup/swap-limit.ts'
 import type { ImageStore } from '../image/image-store.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
@@ -51,6 +52,7 @@ export async function openContainerServices(
     if (made) await removeOwnCgroups(host.cgroups, made.path)
   })
   const guard = options.scope.own(new GuardKeeper(owner.id, cgroups, diagnostics))
+  const quickMoves = options.scope.own(new QuickMoves(() => (options.role === 'monitor' ? process.pid : guard.pid)))
   return {
     owner: { id: owner.id, role: options.role },
     rootId: state.rootId,
@@ -84,6 +86,7 @@ export async function openContainerServices(
     hostLimits: readHostLimits(features.capabilities),
     cgroupPath: (container) => cgroups().cgroupsPathOf(container),
     guard: () => guard.ready(),
+    quickMoves: () => quickMoves.hold(),
     resolveImage: imageResolver(parts.get(t.images)),
     defaultLog: options.log ?? { driver: 'json-file', options: {} },
     logDriver: (name) => logs.get(name),

@@ -8,12 +8,18 @@ export class GuardKeeper implements AsyncDisposable {
   readonly #cgroups: () => CgroupParent
   readonly #diagnostics: DiagnosticsSink
   #guard: Promise<Guard> | null = null
+  #pid: number | null = null
   #disposed = false
 
   constructor(engineId: string, cgroups: () => CgroupParent, diagnostics: DiagnosticsSink) {
     this.#engineId = engineId
     this.#cgroups = cgroups
     this.#diagnostics = diagnostics
+  }
+
+  /** The guard that watches; null before the first and between two. */
+  get pid(): number | null {
+    return this.#pid
   }
 
   /** Resolves when a guard watches. */
@@ -25,7 +31,9 @@ export class GuardKeeper implements AsyncDisposable {
   async #start(): Promise<Guard> {
     try {
       const guard = await startGuard({ engineId: this.#engineId, cgroups: this.#cgroups() })
+      this.#pid = guard.pid
       void guard.exited.then(() => {
+        this.#pid = null
         if (this.#disposed) return
         this.#guard = this.#start()
         this.#guard.catch((error: unknown) => {
