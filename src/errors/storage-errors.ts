@@ -40,6 +40,10 @@ export const storageErrors = defineErrors('storage', {
     kind: 'unsupported',
     help: 'The driver exists elsewhere but not here; the message says why and names its successor.',
   },
+  other_driver: {
+    kind: 'conflict',
+    help: 'The root holds images or containers of another storage driver. Leave `storage.driver` out, or use another root.',
+  },
   unusable_driver: {
     kind: 'failed_precondition',
     help: 'The chosen storage driver cannot work on this machine. The message lists what it lacks and what brings it.',

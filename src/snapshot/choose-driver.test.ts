@@ -32,8 +32,14 @@ const define = (name: string, probe: Probe = usable): AnyDriverDefinition => ({
   },
 })
 
-const choose = (definitions: readonly AnyDriverDefinition[], driver?: string, driverOptions?: unknown) =>
+const choose = (
+  definitions: readonly AnyDriverDefinition[],
+  driver?: string,
+  driverOptions?: unknown,
+  holding: readonly string[] = [],
+) =>
   chooseStorageDriver({
+    holdsTrees: (name) => holding.includes(name),
     host: {} as DriverHost,
     paths,
     definitions,
@@ -89,6 +95,13 @@ describe('the choice of the storage driver', () => {
     expect((await choose([define('sun'), define('star')], 'sun')).definition.name).toBe('sun')
   })
 
+  test('goes on with the one that holds something when the others were emptied', async () => {
+    used('sun')
+    used('star')
+    const chosen = await choose([define('sun'), define('star')], undefined, undefined, ['star'])
+    expect(chosen.definition.name).toBe('star')
+  })
+
   test('refuses data of a driver that is not registered', async () => {
     used('gone')
     await expect(choose([define('sun')])).rejects.toMatchObject({
@@ -111,12 +124,40 @@ describe('the choice of the storage driver', () => {
   test.each([
     ['overlay', /inodes.*"overlay2"/],
     ['aufs', /never became part of Linux.*"overlay2"/],
+    ['btrfs', /data root on btrfs.*Use "overlay2"/],
+    ['zfs', /Use "overlay2"/],
+    ['devicemapper', /Use "overlay2"/],
+    ['windowsfilter', /needs Windows.*"overlay2"/],
   ])('tells what became of %s', async (name, message) => {
     await expect(choose([define('overlay2')], name)).rejects.toMatchObject({
       code: 'storage.removed_driver',
       kind: 'unsupported',
       message: expect.stringMatching(message),
     })
+  })
+
+  test('tells what became of the driver of an old root', async () => {
+    used('aufs')
+    await expect(choose([define('overlay2')])).rejects.toMatchObject({
+      code: 'storage.removed_driver',
+      message: expect.stringMatching(/was made with storage driver "aufs".*Use "overlay2".*remove .*aufs/),
+    })
+    expect((await choose([define('overlay2')], 'overlay2')).definition.name).toBe('overlay2')
+  })
+
+  test('a named one does not hide what another one holds', async () => {
+    used('moon')
+    const both = [define('sun'), define('moon')]
+    await expect(choose(both, 'sun', undefined, ['moon'])).rejects.toMatchObject({
+      code: 'storage.other_driver',
+      kind: 'conflict',
+      message: expect.stringMatching(/was made with storage driver "moon".*Leave storage.driver out/),
+      details: { wanted: 'sun', prior: ['moon'] },
+    })
+    expect(existsSync(paths.storage('sun'))).toBe(false)
+    expect((await choose(both, 'moon', undefined, ['moon'])).definition.name).toBe('moon')
+    expect((await choose(both, undefined, undefined, ['moon'])).definition.name).toBe('moon')
+    expect((await choose(both, 'sun')).definition.name).toBe('sun')
   })
 
   test('lists what every driver lacks when none works', async () => {

@@ -7,6 +7,7 @@ import type { DriverHost } from '../driver-kit/driver-host.ts'
 import { storageErrors } from '../errors/storage-errors.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { RootPaths } from '../state/paths.ts'
+import { absentDriver } from './absent-drivers.ts'
 
 export type StorageDefinition = DriverDefinition<'storage'>
 
@@ -23,14 +24,9 @@ export interface ChooseOptions extends CallOptions {
   readonly definitions: readonly AnyDriverDefinition[]
   readonly driver?: string | undefined
   readonly driverOptions?: unknown
+  /** Whether the root's records name trees of a driver. Default: none do. */
+  readonly holdsTrees?: ((driver: string) => boolean) | undefined
   readonly diagnostics: DiagnosticsSink
-}
-
-/** Names that people may still ask for, and what to tell them. */
-const removedDrivers: Readonly<Record<string, string>> = {
-  overlay:
-    'The old driver "overlay" runs out of inodes (it links every file of every layer) and was never fit for production. Use "overlay2".',
-  aufs: 'The file system aufs never became part of Linux, and current kernels do not have it. Use "overlay2".',
 }
 
 /**
@@ -39,25 +35,49 @@ const removedDrivers: Readonly<Record<string, string>> = {
  */
 export async function chooseStorageDriver(options: ChooseOptions): Promise<ChosenDriver> {
   const definitions = options.definitions.filter(isStorage)
-  const wanted = options.driver ?? priorDriver(options.paths, definitions)
-  return wanted === null ? firstUsable(definitions, options) : named(wanted, definitions, options)
+  if (options.driver === undefined) {
+    const prior = priorDriver(options, definitions)
+    return prior === null ? firstUsable(definitions, options) : named(prior, definitions, options)
+  }
+  if (definitions.some(({ name }) => name === options.driver)) refuseSwitch(options.driver, options)
+  return named(options.driver, definitions, options)
 }
 
 const isStorage = (definition: AnyDriverDefinition): definition is StorageDefinition => definition.type === 'storage'
 
+/** The drivers whose data the root holds. */
+const priorDrivers = (paths: RootPaths): readonly string[] =>
+  listOf(dirname(paths.storage('any')))
+    .filter((name) => listOf(paths.storage(name)).some((entry) => !entry.startsWith('probe-')))
+    .sort()
+
+/** With another driver the root's containers would have lost their files, and its images would be unpacked twice. */
+function refuseSwitch(wanted: string, { paths, holdsTrees }: ChooseOptions): void {
+  const prior = priorDrivers(paths)
+  if (prior.includes(wanted)) return
+  const inUse = prior.filter((name) => holdsTrees?.(name))
+  if (inUse.length === 0) return
+  throw storageErrors.error('other_driver', {
+    message: `${paths.root} was made with storage driver "${inUse.join('", "')}", and its images and containers are there, not in "${wanted}". Leave storage.driver out to go on with it, take another root for "${wanted}", or empty this one with \`tscontainer reset\` first.`,
+    subject: { type: 'root', id: paths.root },
+    details: { wanted, prior: inUse },
+  })
+}
+
 /** The driver whose data the root holds; null on a new root. */
-function priorDriver(paths: RootPaths, definitions: readonly StorageDefinition[]): string | null {
-  const prior = listOf(dirname(paths.storage('any'))).filter((name) =>
-    listOf(paths.storage(name)).some((entry) => !entry.startsWith('probe-')),
-  )
+function priorDriver({ paths, holdsTrees }: ChooseOptions, definitions: readonly StorageDefinition[]): string | null {
+  const all = priorDrivers(paths)
+  // One that was emptied leaves its directory.
+  const inUse = all.filter((name) => holdsTrees?.(name))
+  const prior = inUse.length === 1 ? inUse : all
   if (prior.length > 1)
     throw storageErrors.error('ambiguous_driver', {
-      message: `${paths.root} holds data of several storage drivers: ${prior.sort().join(', ')}. Name the one to use (storage.driver), or remove the directories of the others below ${dirname(paths.storage('any'))}.`,
+      message: `${paths.root} holds data of several storage drivers: ${prior.join(', ')}. Name the one to use (storage.driver), or remove the directories of the others below ${dirname(paths.storage('any'))}.`,
       subject: { type: 'root', id: paths.root },
       details: { drivers: prior },
     })
   const [only = null] = prior
-  if (only !== null && !definitions.some(({ name }) => name === only) && !Object.hasOwn(removedDrivers, only))
+  if (only !== null && !definitions.some(({ name }) => name === only) && absentDriver(only) === null)
     throw storageErrors.error('unknown_driver', {
       message: `The data in ${paths.root} was made with storage driver "${only}", which is not registered (known: ${namesOf(definitions)}). Register it, or name another driver (storage.driver) and load the images again.`,
       subject: { type: 'storage driver', id: only },
@@ -81,8 +101,15 @@ async function named(
   const subject = { type: 'storage driver', id: name }
   const definition = definitions.find((one) => one.name === name)
   if (!definition) {
-    const removed = Object.hasOwn(removedDrivers, name) ? removedDrivers[name] : undefined
-    if (removed) throw storageErrors.error('removed_driver', { message: removed, subject })
+    const absent = absentDriver(name)
+    if (absent !== null)
+      throw storageErrors.error('removed_driver', {
+        message:
+          options.driver === undefined
+            ? `The data in ${options.paths.root} was made with storage driver "${name}". ${absent} Load the images again in another root, or remove ${options.paths.storage(name)}.`
+            : absent,
+        subject,
+      })
     throw storageErrors.error('unknown_driver', {
       message: `There is no storage driver "${name}". Known are: ${namesOf(definitions)}. Others are registered with Engine.open({ drivers: [...] }).`,
       subject,

@@ -9,6 +9,7 @@ import type { Database } from '../state/database.ts'
 import type { RootPaths } from '../state/paths.ts'
 import { type ChosenDriver, chooseStorageDriver } from './choose-driver.ts'
 import { LocalSnapshots } from './local-snapshots.ts'
+import { SnapshotRecords } from './snapshot-records.ts'
 import type { SnapshotService } from './snapshot-service.ts'
 import { StorageGuard } from './storage-guard.ts'
 
@@ -34,7 +35,7 @@ export interface OpenStorageOptions extends CallOptions {
  * Chooses and opens the storage driver of a data root.
  *
  * @throws `storage.unknown_driver`, `storage.removed_driver`, `storage.unusable_driver`, `storage.none_usable`,
- * `storage.ambiguous_driver`, `call.unknown_option`, `call.bad_option`
+ * `storage.ambiguous_driver`, `storage.other_driver`, `call.unknown_option`, `call.bad_option`
  */
 export async function openStorage(options: OpenStorageOptions): Promise<SnapshotService> {
   const { host, paths, db, definitions, choice, diagnostics, owner, signal } = options
@@ -45,6 +46,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<Snapshot
     definitions,
     driver: choice?.driver,
     driverOptions: choice?.options,
+    holdsTrees: (driver) => new SnapshotRecords(db, driver).holdsTrees(),
     diagnostics,
     signal,
   })

@@ -23,6 +23,13 @@ export class SnapshotRecords {
     this.#driver = driver
   }
 
+  /** Whether there is any. */
+  holdsTrees(): boolean {
+    return ['snapshots', 'drafts'].some(
+      (table) => this.#db.get(`SELECT 1 FROM ${table} WHERE driver = ? LIMIT 1`, this.#driver) !== undefined,
+    )
+  }
+
   hasSnapshot(id: string): boolean {
     return this.#db.get('SELECT 1 FROM snapshots WHERE driver = ? AND id = ?', this.#driver, id) !== undefined
   }

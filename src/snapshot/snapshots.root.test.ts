@@ -58,6 +58,23 @@ describe.each(['overlay2', 'vfs'])('snapshots on %s', (driver) => {
     ])
   })
 
+  test('a root that holds something is not opened with another driver', async () => {
+    await unpack(open, a)
+    await open[Symbol.asyncDispose]()
+    const other = driver === 'vfs' ? 'overlay2' : 'vfs'
+    await expect(openTestStorage(root, definitions, { driver: other })).rejects.toMatchObject({
+      code: 'storage.other_driver',
+      details: { wanted: other, prior: [driver] },
+    })
+    open = await openTestStorage(root, definitions)
+    expect(open.storage.driver).toBe(driver)
+    expect(open.storage.hasChain(a[0]!.chainId)).toBe(true)
+    await open.storage.reset()
+    await open[Symbol.asyncDispose]()
+    open = await openTestStorage(root, definitions, { driver: other })
+    expect(open.storage.driver).toBe(other)
+  })
+
   test('concurrent wishes for one chain share the work', async () => {
     const made: string[] = []
     await Promise.all([unpack(open, abc, made), unpack(open, abc, made), unpack(open, ab, made)])
