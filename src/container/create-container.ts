@@ -23,6 +23,7 @@ export async function createContainer(
 ): Promise<CreatedContainer> {
   // Most are started at once.
   using _quick = services.quickMoves()
+  await services.turns.next()
   const { name, lifetime, onLog, stored } = await resolveSpec(services, spec, call)
   throwIfAborted(call, 'create')
   const id = randomBytes(32).toString('hex') as ContainerId

@@ -52,6 +52,7 @@ export async function discardContainer(
   announce: boolean,
 ): Promise<void> {
   const durable = durabilityOf(record.lifetime) === 'durable'
+  await services.turns.next()
   await services.networks.detach(record.id, durable)
   await services.roots.remove(record.id, durable)
   rmSync(services.paths.container(record.id), { recursive: true, force: true })

@@ -6,6 +6,8 @@ import type { CgroupMode } from '../host/kernel.ts'
 import type { MountLease } from '../host/launcher.ts'
 import type { MountSpec } from '../host/mount-spec.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
+import type { WorkQueue } from '../lifetime/queue.ts'
+import type { Turns } from '../lifetime/turns.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ImageConfig } from '../oci/image-config.ts'
 import type { SeccompPart } from '../runtime/build-spec.ts'
@@ -95,6 +97,10 @@ export interface ContainerServices {
   cgroupPath(id: ContainerId, lifetime: 'process' | 'detached'): string
   /** Ready when the guard watches over this process; for `process` containers only. */
   guard(): Promise<void>
+  /** Taken before each longer piece of work on the event loop. */
+  readonly turns: Turns
+  /** Calls of the runtime that start a container: more at once than the processors can serve make all of them late. */
+  readonly starts: WorkQueue
   /** While it is held, the runtime's moves of processes into cgroups do not wait. */
   quickMoves(): Disposable
   resolveImage(reference: string, call?: CallOptions): Promise<ContainerImage>

@@ -40,6 +40,8 @@ export async function startContainer(
 ): Promise<void> {
   throwIfAborted(options, `start of ${record.name}`)
   using _quick = services.quickMoves()
+  await services.turns.next()
+  throwIfAborted(options, `start of ${record.name}`)
   const starting = services.records.move(record, ['created', 'exited'], 'starting', {
     holder: services.owner.id,
     error: null,
@@ -95,6 +97,7 @@ async function launch(
   rollback.defer(() => releaseNetworking(services, record, networking))
   rollback.own(sink)
 
+  await services.turns.next()
   const stdio = openStdio(record.lifetime, spec.stdin, directory)
   rollback.defer(() => stdio.closeAll())
   const pump = await resumeLogPump({
@@ -106,18 +109,27 @@ async function launch(
     diagnostics: services.diagnostics,
   })
   rollback.defer(() => pump.stop())
-  const task = await services.runtime.run(
-    record.id,
-    {
-      directory,
-      spec: runtimeSpec(services, record, user, networking, directory),
-      root: { target: services.paths.containerRoot, mounts: await services.roots.mounts(record.id, options) },
-      lookAtRoot: () => leaseRoot(services, record),
-      stdio: stdio.given,
-      lifetime: record.lifetime,
+  const mounts = await services.roots.mounts(record.id, options)
+  const task = await services.starts.run(
+    async () => {
+      await services.turns.next()
+      return services.runtime.run(
+        record.id,
+        {
+          directory,
+          spec: runtimeSpec(services, record, user, networking, directory),
+          root: { target: services.paths.containerRoot, mounts },
+          lookAtRoot: () => leaseRoot(services, record),
+          stdio: stdio.given,
+          lifetime: record.lifetime,
+        },
+        options,
+      )
     },
     options,
+    `start of ${record.name}`,
   )
+  await services.turns.next()
   stdio.closeGiven()
   const stdin = stdio.stdin === null ? null : new StdinWriter(stdio.stdin)
   const running = { task, pump, sink, stdin, networking }
@@ -153,6 +165,7 @@ async function finish(
 ): Promise<RuntimeExit> {
   using _alive = keepAlive()
   const exit = await task.exited
+  await services.turns.next()
   await attempt(services, record, 'its last output', async () => {
     await stdin?.end()
     await (seesEnd ? pump.finished : pump.drainAndFinish())

@@ -5,7 +5,9 @@ import { QuickMoves } from '../host/cgroup/quick-moves.ts'
 import { canLimitSwap } from '../host/cgroup/swap-limit.ts'
 import type { ImageStore } from '../image/image-store.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
+import { WorkQueue } from '../lifetime/queue.ts'
 import type { Scope } from '../lifetime/scope.ts'
+import { Turns } from '../lifetime/turns.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ImageConfig } from '../oci/image-config.ts'
 import { hostPlatform } from '../oci/platform.ts'
@@ -86,6 +88,8 @@ export async function openContainerServices(
     hostLimits: readHostLimits(features.capabilities),
     cgroupPath: (container) => cgroups().cgroupsPathOf(container),
     guard: () => guard.ready(),
+    turns: new Turns(),
+    starts: new WorkQueue(Math.max(8, 4 * options.processors)),
     quickMoves: () => quickMoves.hold(),
     resolveImage: imageResolver(parts.get(t.images)),
     defaultLog: options.log ?? { driver: 'json-file', options: {} },

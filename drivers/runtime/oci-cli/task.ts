@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type CallOptions,
   type ContainerId,
@@ -12,6 +13,7 @@ import {
   type RuntimeResources,
   type RuntimeSpec,
   type RuntimeTask,
+  raceAbort,
   runtimeErrors,
   type Stdio,
   stringifyRuntimeJson,
@@ -24,6 +26,9 @@ import { refusedByKernel } from './executable-check.ts'
 import { notExecutableError, readRuntimeLog, startError } from './runtime-log.ts'
 import { signalOfExitCode } from './signal-name.ts'
 import { startProgram } from './start-program.ts'
+
+/** Then its cgroup is asked who is left. */
+const killPatienceMs = 2000
 
 export interface TaskParts {
   readonly id: ContainerId
@@ -72,6 +77,15 @@ export class OciTask implements RuntimeTask {
   }
 
   async killAll(call?: CallOptions): Promise<void> {
+    const { init, spec, id } = this.#parts
+    const ownPids = spec.linux.namespaces?.some(({ type, path }) => type === 'pid' && path === undefined)
+    // The first process of a pid namespace takes all others along, and its end is told: no asking again and again.
+    if (ownPids && !this.#host.cgroups.isFrozen(this.#cgroup) && this.#host.processes.signal(init, 9)) {
+      const late = sleep(killPatienceMs, null, { ref: false })
+      const end = await raceAbort(Promise.race([this.exited, late]), call?.signal, `Killing container ${id}`)
+      // An end comes after what was left in the cgroup was ended too.
+      if (end) return
+    }
     await this.#host.cgroups.killTree(this.#cgroup, call)
   }
 

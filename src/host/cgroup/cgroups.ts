@@ -1,6 +1,6 @@
 import type { CallOptions } from '../../lifetime/call-options.ts'
 import { type OomWatch, watchOom } from './oom-watch.ts'
-import { cgroupExists, freeze, killTree, processesOf, readOomKills, removeTree, thaw } from './tree.ts'
+import { cgroupExists, freeze, isFrozen, killTree, processesOf, readOomKills, removeTree, thaw } from './tree.ts'
 
 /** Control of cgroups; all paths are below the hierarchies' roots: `/tscontainer/<id>/<container>`. */
 export interface Cgroups {
@@ -14,6 +14,8 @@ export interface Cgroups {
   removeTree(path: string, call?: CallOptions): Promise<void>
   /** Stops every process in it; resolves when all stand still. */
   freeze(path: string, call?: CallOptions): Promise<void>
+  /** Whether all its processes stand still; false when it does not exist. */
+  isFrozen(path: string): boolean
   /** Lets them go on. */
   thaw(path: string, call?: CallOptions): Promise<void>
   /** How many of its processes the kernel killed for want of memory; on v2 those below it count too. */
@@ -29,6 +31,7 @@ export const cgroups: Cgroups = {
   killTree,
   removeTree,
   freeze,
+  isFrozen: (path) => cgroupExists(path) && isFrozen(path),
   thaw,
   oomKills: readOomKills,
   watchOom,
