@@ -14,6 +14,10 @@ export class ContentLayout {
     return join(this.directory, 'ingest')
   }
 
+  get index(): string {
+    return join(this.directory, 'index.json')
+  }
+
   blobs(algorithm: 'sha256' | 'sha512'): string {
     return join(this.directory, 'blobs', algorithm)
   }
@@ -32,7 +36,7 @@ export class ContentLayout {
   prepare(): void {
     for (const directory of [this.blobs('sha256'), this.blobs('sha512'), this.ingest])
       mkdirSync(directory, { recursive: true, mode: 0o700 })
-    // Images are recorded in state.db; the index is there because a layout must have one.
+    // What it says from then on is the image store's (src/image/image-index.ts).
     this.#seed('index.json', '{"schemaVersion":2,"manifests":[]}')
     this.#seed('oci-layout', '{"imageLayoutVersion":"1.0.0"}')
   }

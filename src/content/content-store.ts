@@ -76,6 +76,11 @@ export class ContentStore {
     this.#garbage = new GarbageCollector(init.db, this.#layout, this.#files, owners)
   }
 
+  /** The index of the layout; what it says is the image store's. */
+  get indexFile(): string {
+    return this.#layout.index
+  }
+
   /** Release it, or discard what it holds; a dead process's leases end with it. */
   createLease(): Lease {
     return Lease.create(this.#db, this.#owner)

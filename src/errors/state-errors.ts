@@ -16,7 +16,15 @@ export const stateErrors = defineErrors('state', {
   },
   corrupt: {
     kind: 'data_loss',
-    help: 'state.db is damaged. Move it away and run `tscontainer reset`, or restore it; images can be loaded again.',
+    help: 'state.db is damaged or gone. Run `tscontainer check --repair` (Engine.repair), which keeps the damaged file and builds the records anew from what is on disk.',
+  },
+  rebuilding: {
+    kind: 'failed_precondition',
+    help: 'The records are being built anew, or that was interrupted. Run `tscontainer check --repair` (Engine.repair) to its end.',
+  },
+  in_use: {
+    kind: 'conflict',
+    help: 'Records can be built anew only while no engine has the root open. Close the processes named in the message.',
   },
   unusable_root: { kind: 'permission_denied', help: 'The root cannot be made, read or written. The cause says why.' },
   full: { kind: 'resource_exhausted', help: 'The disk of the data root is full. Free space; removals still work.' },

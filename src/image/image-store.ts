@@ -8,6 +8,7 @@ import { canonicalName, familiarName, normalizeName, parseReference, withDefault
 import type { Database } from '../state/database.ts'
 import type { EventJournal } from '../state/event-journal.ts'
 import { type CheckedImage, checkImage } from './check-image.ts'
+import { ImageIndex } from './image-index.ts'
 import { ImageQueries } from './image-queries.ts'
 import type { ImageRecord, ManifestRecord } from './image-record.ts'
 import { type ImageUser, planRemoval, type RemovalPlan } from './removal-rules.ts'
@@ -37,6 +38,8 @@ export interface RemoveImageReport {
 
 /** Which images there are and what they are called. The bytes are the content store's. */
 export class ImageStore {
+  /** The copy of the records beside the blobs. */
+  readonly index: ImageIndex
   readonly #db: Database
   readonly #content: ContentStore
   readonly #journal: EventJournal
@@ -49,6 +52,7 @@ export class ImageStore {
     this.#journal = init.journal
     this.#usersOf = init.usersOf
     this.#queries = new ImageQueries(init.db, init.content)
+    this.index = new ImageIndex(init.content.indexFile, init.db)
   }
 
   /**
@@ -76,6 +80,7 @@ export class ImageStore {
         for (const name of new Set(image.names)) this.#name(name, image.manifest.digest, image.id)
         if (options.action) this.#journal.append({ type: 'image', action: options.action, subject: image.id })
       }
+      this.index.write()
     })
     return checked.map((image) => this.#queries.byManifest(image.manifest.digest)!)
   }
@@ -129,6 +134,7 @@ export class ImageStore {
           subject: { type: 'image', id: image.id },
         })
       this.#name(canonicalName(reference), image.manifest.digest, image.id)
+      this.index.write()
     })
   }
 
@@ -139,6 +145,7 @@ export class ImageStore {
       const record = this.#queries.byReference(parseReference(canonical))
       if (!record?.names.includes(canonical)) return false
       this.#unname(canonical, record.id)
+      this.index.write()
       return true
     })
   }
@@ -154,7 +161,9 @@ export class ImageStore {
       const record = this.resolve(text)
       const name = this.#nameMeant(text, record)
       const plan = planRemoval(record, name, this.#usersOf(record.id), options.force ?? false)
-      return this.#carryOut(plan, record)
+      const report = this.#carryOut(plan, record)
+      this.index.write()
+      return report
     })
   }
 

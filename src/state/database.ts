@@ -13,7 +13,13 @@ export type Durability = 'durable' | 'process'
 const reserveBytes = 1 << 20
 
 /** SQLITE_FULL, and SQLITE_IOERR_* for a write that the disk refused. */
-const isFull = (error: unknown): boolean => [10, 13].includes(((error as { errcode?: number }).errcode ?? 0) & 0xff)
+const isFull = (error: unknown): boolean => [10, 13].includes((sqliteCode(error) ?? 0) & 0xff)
+
+/** SQLite's result code; of the cause, where the error is one of ours. https://sqlite.org/rescode.html */
+export function sqliteCode(error: unknown): number | undefined {
+  const { errcode, cause } = error as { errcode?: number; cause?: unknown }
+  return errcode ?? (cause instanceof Error ? sqliteCode(cause) : undefined)
+}
 
 /**
  * One SQLite connection in WAL mode, shared by everything in an engine; statements are prepared once. All calls are
@@ -25,8 +31,11 @@ export class Database implements Disposable {
   #depth = 0
   #durability: Durability = 'durable'
   readonly #reserve: string
+  readonly #describe: (error: unknown) => unknown
 
-  constructor(file: string) {
+  /** `describe` gives failures of SQLite their place among our errors. */
+  constructor(file: string, describe: (error: unknown) => unknown = (error) => error) {
+    this.#describe = describe
     this.#db = new DatabaseSync(file, { timeout: 20_000 })
     this.#db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;')
     this.#reserve = `${file}-reserve`
@@ -34,19 +43,19 @@ export class Database implements Disposable {
   }
 
   exec(sql: string): void {
-    this.#db.exec(sql)
+    this.#typed(() => this.#db.exec(sql))
   }
 
   run(sql: string, ...values: SqlValue[]): { readonly changes: number } {
-    return { changes: Number(this.#prepare(sql).run(...values).changes) }
+    return { changes: Number(this.#typed(() => this.#prepare(sql).run(...values)).changes) }
   }
 
   get<T extends Row>(sql: string, ...values: SqlValue[]): T | undefined {
-    return this.#prepare(sql).get(...values) as T | undefined
+    return this.#typed(() => this.#prepare(sql).get(...values)) as T | undefined
   }
 
   all<T extends Row>(sql: string, ...values: SqlValue[]): T[] {
-    return this.#prepare(sql).all(...values) as T[]
+    return this.#typed(() => this.#prepare(sql).all(...values)) as T[]
   }
 
   /**
@@ -68,11 +77,11 @@ export class Database implements Disposable {
       this.#db.exec(`PRAGMA synchronous=${durability === 'durable' ? 'FULL' : 'NORMAL'}`)
       this.#durability = durability
     }
-    this.#prepare('BEGIN IMMEDIATE').run()
+    this.run('BEGIN IMMEDIATE')
     this.#depth++
     try {
       const result = work()
-      this.#prepare('COMMIT').run()
+      this.run('COMMIT')
       return result
     } catch (error) {
       if (this.#db.isTransaction) this.#prepare('ROLLBACK').run()
@@ -101,6 +110,14 @@ export class Database implements Disposable {
     const present = statSync(this.#reserve, { throwIfNoEntry: false }) !== undefined
     rmSync(this.#reserve, { force: true })
     return present
+  }
+
+  #typed<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      throw this.#describe(error)
+    }
   }
 
   #prepare(sql: string): StatementSync {

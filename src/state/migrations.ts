@@ -8,10 +8,14 @@ const steps: readonly string[] = [version1]
 /** The format this version writes. */
 export const currentFormat = steps.length
 
+/** 0: there are no records yet. */
+export const formatOf = (db: Database): number =>
+  db.get<{ user_version: number }>('PRAGMA user_version')?.user_version ?? 0
+
 /** Brings the records to the current format in one transaction; refuses newer ones and changes nothing then. */
 export function migrate(db: Database, root: string): void {
   db.transaction(() => {
-    const found = db.get<{ user_version: number }>('PRAGMA user_version')?.user_version ?? 0
+    const found = formatOf(db)
     if (found > currentFormat)
       throw stateErrors.error('newer_format', {
         message: `The data root ${root} has format ${found}; this version of tscontainer knows formats up to ${currentFormat}. Use a newer version or another root.`,

@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { isEngineError } from '../errors/engine-error.ts'
 import { stateErrors } from '../errors/state-errors.ts'
-import { Database } from './database.ts'
-import { migrate } from './migrations.ts'
+import { Database, sqliteCode } from './database.ts'
+import { formatOf, migrate } from './migrations.ts'
 import { RootPaths } from './paths.ts'
+import { rebuilding, shareRecords } from './records-lock.ts'
+import { readRootFile, writeRootFile } from './root-file.ts'
+import { asidePrefix } from './set-aside.ts'
 
 /** An open data root: where things are and what is recorded about them. */
 export interface State extends Disposable {
@@ -15,42 +18,93 @@ export interface State extends Disposable {
   readonly rootId: string
 }
 
+/** `rebuild`: makes empty records in place of none and marks them as unfinished; whoever calls holds `reserveRecords`. */
+export type OpenMode = 'normal' | 'rebuild'
+
 /**
  * Opens a data root, makes it when it is new, and upgrades its records when they are older.
  *
- * @throws `state.not_a_root`, `state.unusable_root`, `state.newer_format`, `state.corrupt`, `state.full`, `state.busy`
+ * @throws `state.not_a_root`, `state.unusable_root`, `state.newer_format`, `state.corrupt`, `state.rebuilding`,
+ *   `state.full`, `state.busy`
  */
-export function openState(root: string): State {
+export function openState(root: string, mode: OpenMode = 'normal'): State {
   const paths = new RootPaths(resolve(root))
-  const subject = { type: 'root', id: paths.root }
+  prepareRoot(paths)
+  let lock: Disposable | undefined
+  let db: Database | undefined
+  try {
+    if (mode === 'normal') lock = shareRecords(paths)
+    const file = readRootFile(paths)
+    if (file !== 'missing' && mode === 'normal' && !existsSync(paths.database)) throw corrupt(paths, 'are gone')
+    db = new Database(paths.database, (error) => describeKnown(error, paths))
+    const opened = db
+    const rootId = mode === 'rebuild' ? startRebuild(opened, paths, file) : openRecords(opened, paths, file)
+    if (typeof file === 'string') opened.transaction(() => writeRootFile(paths, { rootId }), 'process')
+    return {
+      paths,
+      db: opened,
+      rootId,
+      [Symbol.dispose]() {
+        opened[Symbol.dispose]()
+        lock?.[Symbol.dispose]()
+      },
+    }
+  } catch (error) {
+    db?.[Symbol.dispose]()
+    lock?.[Symbol.dispose]()
+    throw isEngineError(error) ? error : describeSqliteFailure(error, paths)
+  }
+}
+
+/** Makes the directories of a root. @throws `state.not_a_root`, `state.unusable_root` */
+export function prepareRoot(paths: RootPaths): void {
   try {
     makeRoot(paths)
   } catch (error) {
     if (isEngineError(error)) throw error
     throw stateErrors.error('unusable_root', {
       message: `The data root ${paths.root} cannot be used: ${String(error)}. Run as root or name another directory.`,
-      subject,
+      subject: { type: 'root', id: paths.root },
       cause: error,
     })
   }
-  let db: Database | undefined
-  try {
-    db = new Database(paths.database)
+}
+
+function openRecords(db: Database, paths: RootPaths, file: ReturnType<typeof readRootFile>): string {
+  // An empty file is a new database to SQLite.
+  if (file !== 'missing' && formatOf(db) === 0) throw corrupt(paths, 'are empty')
+  migrate(db, paths.root)
+  if (db.get('SELECT 1 FROM meta WHERE key = ?', rebuildingKey)) throw rebuilding(paths)
+  const rootId = claimRootId(db)
+  if (typeof file === 'object' && file.rootId !== rootId) throw corrupt(paths, 'are not those of this root')
+  return rootId
+}
+
+const rebuildingKey = 'rebuilding'
+
+function startRebuild(db: Database, paths: RootPaths, file: ReturnType<typeof readRootFile>): string {
+  return db.transaction(() => {
     migrate(db, paths.root)
-    const rootId = claimRootId(db)
-    const opened = db
-    return { paths, db: opened, rootId, [Symbol.dispose]: () => opened[Symbol.dispose]() }
-  } catch (error) {
-    db?.[Symbol.dispose]()
-    throw isEngineError(error) ? error : describeSqliteFailure(error, paths)
-  }
+    if (typeof file === 'object') db.run("INSERT OR IGNORE INTO meta (key, value) VALUES ('root_id', ?)", file.rootId)
+    const { changes } = db.run("INSERT OR IGNORE INTO meta (key, value) VALUES (?, '1')", rebuildingKey)
+    // Sequence numbers of events never repeat on a root: no root has had more than one event per millisecond since 1970.
+    if (changes > 0) db.run("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", Date.now())
+    return claimRootId(db)
+  })
+}
+
+/** The records are whole again. */
+export function finishRebuild(db: Database): void {
+  db.transaction(() => db.run('DELETE FROM meta WHERE key = ?', rebuildingKey))
 }
 
 function makeRoot(paths: RootPaths): void {
   mkdirSync(paths.root, { recursive: true, mode: 0o700 })
   if (!statSync(paths.root).isDirectory()) throw new Error('it is not a directory')
   const entries = readdirSync(paths.root)
-  if (entries.length > 0 && !entries.includes('state.db') && entries.some((name) => !ourNames.has(name)))
+  const isOurs = (name: string) => ourNames.has(name) || name.startsWith(asidePrefix)
+  const isRoot = entries.includes('state.db') || entries.includes('root.json')
+  if (!isRoot && entries.some((name) => !isOurs(name)))
     throw stateErrors.error('not_a_root', {
       message: `${paths.root} holds other files (${entries.slice(0, 3).join(', ')}) and no state.db, so it is not a data root. Name an empty or new directory.`,
       subject: { type: 'root', id: paths.root },
@@ -67,7 +121,17 @@ function makeRoot(paths: RootPaths): void {
 }
 
 // What an opening that was killed half-way may have left.
-const ourNames = new Set(['content', 'containers', 'run', 'tmp', 'storage', 'drivers', 'volumes', 'lost+found'])
+const ourNames = new Set([
+  'content',
+  'containers',
+  'run',
+  'tmp',
+  'storage',
+  'drivers',
+  'volumes',
+  'networks.json',
+  'lost+found',
+])
 
 function claimRootId(db: Database): string {
   const read = () => db.get<{ value: string }>("SELECT value FROM meta WHERE key = 'root_id'")?.value
@@ -80,24 +144,33 @@ function claimRootId(db: Database): string {
   )
 }
 
-/** Gives SQLite's failures their place in our kinds. Result codes: https://sqlite.org/rescode.html */
+/** Gives SQLite's failures their place in our kinds; what else keeps records from being opened is an unusable root. */
 export function describeSqliteFailure(error: unknown, paths: RootPaths): unknown {
-  const code = (error as { errcode?: number }).errcode
-  if (code === undefined) return error
+  if (sqliteCode(error) === undefined) return error
+  const known = describeKnown(error, paths)
+  if (known !== error) return known
+  return stateErrors.error('unusable_root', {
+    message: `The records in ${paths.database} cannot be used: ${String(error)}.`,
+    subject: { type: 'root', id: paths.root },
+    cause: error,
+  })
+}
+
+/** Damage, a full disk and somebody else's lock; the error itself when it is none of them. */
+function describeKnown(error: unknown, paths: RootPaths): unknown {
+  if (isEngineError(error)) return error
+  const primary = (sqliteCode(error) ?? 0) & 0xff
   const subject = { type: 'root', id: paths.root }
-  const primary = code & 0xff
-  if (primary === 11 || primary === 26)
-    return stateErrors.error('corrupt', {
-      message: `The records in ${paths.database} are damaged. Move the file away and open the root again; images must then be loaded anew.`,
-      subject,
-      cause: error,
-    })
+  // SQLITE_CORRUPT, SQLITE_NOTADB
+  if (primary === 11 || primary === 26) return corrupt(paths, 'are damaged', error)
+  // SQLITE_FULL
   if (primary === 13)
     return stateErrors.error('full', {
       message: `The disk of ${paths.root} is full: the records cannot grow. Free space and try again.`,
       subject,
       cause: error,
     })
+  // SQLITE_BUSY
   if (primary === 5)
     return stateErrors.error('busy', {
       message: `Another process kept the records of ${paths.root} locked. Try again.`,
@@ -105,9 +178,13 @@ export function describeSqliteFailure(error: unknown, paths: RootPaths): unknown
       retryable: true,
       cause: error,
     })
-  return stateErrors.error('unusable_root', {
-    message: `The records in ${paths.database} cannot be used: ${String(error)}.`,
-    subject,
-    cause: error,
+  return error
+}
+
+function corrupt(paths: RootPaths, what: string, cause?: unknown) {
+  return stateErrors.error('corrupt', {
+    message: `The records in ${paths.database} ${what}. Run \`tscontainer check --repair --root ${paths.root}\`: it keeps the damaged file and builds the records anew from what is on disk.`,
+    subject: { type: 'root', id: paths.root },
+    ...(cause === undefined ? {} : { cause }),
   })
 }

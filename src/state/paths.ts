@@ -16,7 +16,15 @@ export class RootPaths {
   get database(): string {
     return join(this.root, 'state.db')
   }
-  /** An OCI image layout: oci-layout, blobs/. */
+  /** What the root was from the beginning: its id. */
+  get rootFile(): string {
+    return join(this.root, 'root.json')
+  }
+  /** A copy of the networks, from which damaged records are built anew. */
+  get networksFile(): string {
+    return join(this.root, 'networks.json')
+  }
+  /** An OCI image layout: oci-layout, index.json (a copy of what images there are), blobs/. */
   get content(): string {
     return join(this.root, 'content')
   }
