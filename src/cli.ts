@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { check } from './cli/check.ts'
 import { doctor } from './cli/doctor.ts'
 import { gc } from './cli/gc.ts'
 import { reset } from './cli/reset.ts'
@@ -17,6 +18,8 @@ const usage = `usage: tscontainer COMMAND [options]
       -u, --user USER[:GROUP]  -w, --workdir DIR  --entrypoint PROGRAM  --network bridge|host|none
       -m, --memory SIZE  --cpus N  --pids-limit N  --read-only
   gc                               remove what dead processes left and what nothing needs any more
+  check [--repair] [--contents] [--json]
+                                   what is inconsistent; mended with --repair, also where state.db is damaged
   reset --yes                      remove everything of a root
 All but doctor take --root DIR, default /var/lib/tscontainer.
 `
@@ -33,7 +36,7 @@ const serve: Command = async () => {
   return 1
 }
 
-const commands: Readonly<Record<string, Command>> = { doctor, run, gc, reset, serve }
+const commands: Readonly<Record<string, Command>> = { doctor, run, check, gc, reset, serve }
 
 async function main(): Promise<number> {
   const [name, ...args] = process.argv.slice(2)

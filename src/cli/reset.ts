@@ -1,44 +1,21 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { Engine } from '../engine/engine.ts'
 import { defaultRoot } from '../engine/engine-options.ts'
+import { killProcesses, roleOf } from '../engine/root-processes.ts'
 import { isEngineError } from '../errors/engine-error.ts'
 import { RootPaths } from '../state/paths.ts'
 import { parseOptions, refuseRest } from './parse-options.ts'
 import { type Command, UsageError } from './usage-error.ts'
 
-/** Whether a process has a file below the directory open. */
-function hasOpenBelow(pid: string, directory: string): boolean {
-  const descriptors = `/proc/${pid}/fd`
-  return readdirSync(descriptors).some((fd) => readlinkSync(join(descriptors, fd)).startsWith(`${directory}/`))
-}
-
-/** A monitor is known by its title and its open files, the shells beside it by their names and arguments. */
-function servesRoot(pid: string, root: string): boolean {
-  const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-  if (command.includes('tscontainer-watcher'))
-    return command.some((argument) => argument.includes(`"root":${JSON.stringify(root)}`))
-  if (command.includes('tscontainer-wait')) return command.some((argument) => argument.startsWith(`${root}/`))
-  return command[0]?.startsWith('tscontainer-monitor') === true && hasOpenBelow(pid, root)
-}
-
 /** Ends every process that belongs to the root; works without readable records. */
 function killProcessesOf(paths: RootPaths): number {
   const ids = readdirSync(paths.containers).filter((id) => id.length >= 32)
-  let killed = 0
-  for (const pid of readdirSync('/proc')) {
-    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue
-    try {
-      const cgroup = readFileSync(`/proc/${pid}/cgroup`, 'utf8')
-      if (!ids.some((id) => cgroup.includes(id)) && !servesRoot(pid, paths.root)) continue
-      process.kill(Number(pid), 'SIGKILL')
-      killed++
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-  return killed
+  return killProcesses((pid) => {
+    const cgroup = readFileSync(`/proc/${pid}/cgroup`, 'utf8')
+    return ids.some((id) => cgroup.includes(id)) || roleOf(pid, paths) !== null
+  })
 }
 
 async function resetRecorded(root: string): Promise<number> {
@@ -57,7 +34,7 @@ export const reset: Command = async (args, { stdout, stderr }) => {
     stdout.write(`removed ${await resetRecorded(paths.root)} containers\n`)
   } catch (error) {
     // Anything else (not a data root, a newer format, no privilege) is a reason not to delete.
-    if (!isEngineError(error, { code: 'state.corrupt' })) throw error
+    if (!isEngineError(error) || !['state.corrupt', 'state.rebuilding'].includes(error.code)) throw error
     stderr.write(`tscontainer: ${error.message} Going on without the records.\n`)
     // Twice: a monitor's end may have been noticed and made good before the one who noticed was ended, too.
     const ended = killProcessesOf(paths) + killProcessesOf(paths)

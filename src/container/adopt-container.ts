@@ -41,6 +41,7 @@ export async function adoptContainer(
     pidStart: task.startTime,
     ...(record.startedAt ? {} : { startedAt: new Date() }),
   })
+  await services.networks.adopt(record.id)
   const stdio = reopenStdio(record.spec.stdin, directory)
   const sink = await openSink(services, record)
   const pump = await resumeLogPump({

@@ -2,6 +2,8 @@ import type { ContainerId } from '../driver-kit/ids.ts'
 import { containerErrors } from '../errors/container-errors.ts'
 import type { Database, Durability, Row } from '../state/database.ts'
 import type { EventJournal } from '../state/event-journal.ts'
+import { parseStoredJson } from '../state/stored-json.ts'
+import type { ContainerCopies } from './container-copies.ts'
 import { generateContainerName } from './container-name.ts'
 import type { ContainerRecord, ContainerStatus, ExitStatus, Lifetime } from './container-record.ts'
 import type { StoredSpec } from './stored-spec.ts'
@@ -46,10 +48,12 @@ const idPrefix = /^[a-f0-9]{1,64}$/
 export class ContainerRecords {
   readonly #db: Database
   readonly #journal: EventJournal
+  readonly #copies: ContainerCopies
 
-  constructor(db: Database, journal: EventJournal) {
+  constructor(db: Database, journal: EventJournal, copies: ContainerCopies) {
     this.#db = db
     this.#journal = journal
+    this.#copies = copies
   }
 
   /** Claims id and name. Without a name one is generated until it is free. */
@@ -147,12 +151,71 @@ export class ContainerRecords {
         record.id,
       )
       if (event) this.#announce(record, event.action, event.attributes)
-      return this.require(record.id)
+      const moved = this.require(record.id)
+      if (to === 'removing') this.#copies.delete(record.id)
+      else this.#copy(moved)
+      return moved
     }, durabilityOf(record.lifetime))
   }
 
   setKeep(record: ContainerRecord): void {
-    this.#db.transaction(() => this.#db.run('UPDATE containers SET keep = 1 WHERE id = ?', record.id), 'durable')
+    this.#db.transaction(() => {
+      this.#db.run('UPDATE containers SET keep = 1 WHERE id = ?', record.id)
+      const kept = this.find(record.id)
+      if (kept && kept.status !== 'removing') this.#copy(kept)
+    }, 'durable')
+  }
+
+  /** Records a container again as its copy says. False when it is recorded already; its name may be taken meanwhile. */
+  restore(copy: ContainerRecord): boolean {
+    const { exit } = copy
+    return this.#db.transaction(() => {
+      if (this.find(copy.id)) return false
+      const taken = this.#db.get('SELECT 1 FROM containers WHERE name = ?', copy.name) !== undefined
+      this.#db.run(
+        `INSERT INTO containers (id, name, lifetime, keep, image, spec, status, pid, pid_start, exit_code, exit_signal,
+           oom_killed, error, restart_count, created_at, started_at, finished_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        copy.id,
+        taken ? `${copy.name}-${copy.id.slice(0, 12)}` : copy.name,
+        copy.lifetime,
+        Number(copy.keep),
+        copy.spec.image.id,
+        JSON.stringify(copy.spec),
+        copy.status,
+        copy.pid,
+        copy.pidStart,
+        exit?.exitCode ?? null,
+        exit?.signal ?? null,
+        Number(exit?.oomKilled ?? false),
+        copy.error,
+        copy.restartCount,
+        copy.createdAt.getTime(),
+        copy.startedAt?.getTime() ?? null,
+        exit?.finishedAt.getTime() ?? null,
+      )
+      this.#copy(this.require(copy.id))
+      return true
+    })
+  }
+
+  /** Puts another record of a container in the place of what is recorded; owner and holder stay. */
+  overwrite(record: ContainerRecord): void {
+    this.#db.transaction(() => {
+      const { owner, holder } = this.require(record.id)
+      this.#db.run('DELETE FROM containers WHERE id = ?', record.id)
+      this.restore(record)
+      this.#db.run('UPDATE containers SET owner = ?, holder = ? WHERE id = ?', owner, holder, record.id)
+    })
+  }
+
+  rewriteCopy(id: string): void {
+    this.#db.transaction(() => this.#copy(this.require(id)))
+  }
+
+  /** Writes the copy of a container that outlives its process. */
+  #copy(record: ContainerRecord): void {
+    if (record.lifetime === 'detached' || record.keep) this.#copies.write(record)
   }
 
   rename(record: ContainerRecord, name: string): void {
@@ -161,6 +224,8 @@ export class ContainerRecords {
         throw this.#nameTaken(name)
       this.#db.run('UPDATE containers SET name = ? WHERE id = ?', name, record.id)
       this.#announce({ ...record, name }, 'rename', { oldName: record.name })
+      const renamed = this.find(record.id)
+      if (renamed && renamed.status !== 'removing') this.#copy(renamed)
     }, durabilityOf(record.lifetime))
   }
 
@@ -222,7 +287,7 @@ function fromRow(row: ContainerRow): ContainerRecord {
     owner: row.owner,
     holder: row.holder,
     keep: row.keep === 1,
-    spec: JSON.parse(row.spec) as StoredSpec,
+    spec: parseStoredJson<StoredSpec>(row.spec, `container ${row.id}`),
     status: row.status,
     pid: row.pid,
     pidStart: row.pid_start,

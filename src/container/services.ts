@@ -68,6 +68,10 @@ export interface ContainerNetworks {
   /** Gives the claims back; idempotent. */
   detach(id: ContainerId, durable: boolean): Promise<void>
   endpoints(id: ContainerId): readonly ContainerEndpoint[]
+  /** Looks after the networks of a running container that another process attached; `detach` ends it. */
+  adopt(id: ContainerId): Promise<void>
+  /** Claims again what the copy in a running container's directory says; for records that were lost. */
+  restore(id: ContainerId, directory: string): void
 }
 
 /** Asks the monitor, which holds detached containers, and starts it when it does not run. */

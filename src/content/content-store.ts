@@ -10,6 +10,7 @@ import { Owners } from '../state/owners.ts'
 import type { RootPaths } from '../state/paths.ts'
 import { readVerified } from './blob-reader.ts'
 import { type Blob, BlobWriter, type ExpectedBlob } from './blob-writer.ts'
+import { type BlobProblem, type CheckContentOptions, ContentCheck } from './check-content.ts'
 import { GarbageCollector, type GarbageOptions, type GarbageReport } from './collect-garbage.ts'
 import { ContentLayout } from './content-layout.ts'
 import { describeWriteFailure } from './disk-failure.ts'
@@ -65,6 +66,7 @@ export class ContentStore {
   readonly #layout: ContentLayout
   readonly #files: IngestFiles
   readonly #garbage: GarbageCollector
+  readonly #check: ContentCheck
 
   constructor(init: ContentStoreInit) {
     this.#db = init.db
@@ -74,6 +76,7 @@ export class ContentStore {
     const owners = new Owners(init.db, init.paths)
     this.#files = new IngestFiles(this.#layout.ingest, init.owner, owners)
     this.#garbage = new GarbageCollector(init.db, this.#layout, this.#files, owners)
+    this.#check = new ContentCheck(init.db, this.#layout, this.#files, this.#garbage)
   }
 
   /** The index of the layout; what it says is the image store's. */
@@ -240,6 +243,26 @@ export class ContentStore {
   /** Removes blobs that no image and no lease needs, files without a record, and what dead processes left. */
   collectGarbage(options: GarbageOptions = {}): Promise<GarbageReport> {
     return this.#garbage.collect(options)
+  }
+
+  /** Compares the records of blobs with their files. */
+  check(options: CheckContentOptions = {}): Promise<readonly BlobProblem[]> {
+    return this.#check.run(options)
+  }
+
+  /** Digests of all files, recorded or not. */
+  digests(): readonly Digest[] {
+    return this.#check.digests()
+  }
+
+  /** Bytes of a file, recorded or not; 0 when there is none. */
+  sizeOnDisk(digest: Digest): number {
+    return statSync(this.#layout.blob(digest), { throwIfNoEntry: false })?.size ?? 0
+  }
+
+  /** Records a blob that lies in the store whole; false when it does not. Hold a lease on it. */
+  recover(digest: Digest, call?: CallOptions): Promise<boolean> {
+    return this.#check.recover(digest, call)
   }
 
   #require(digest: Digest): Blob {

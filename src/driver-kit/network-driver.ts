@@ -79,6 +79,11 @@ export interface NetworkDriver extends AsyncDisposable {
   delete(spec: NetworkSpec, call?: CallOptions): Promise<void>
   /** On the path of every start: within a fraction of a millisecond. */
   attach(request: AttachRequest, call?: CallOptions): Promise<Attachment>
+  /**
+   * This process looks after an endpoint from now on that another one attached and left (by its death); `detach` ends
+   * that. For drivers that watch over something while containers run. Idempotent.
+   */
+  adopt?(network: NetworkSpec, endpoint: EndpointId, call?: CallOptions): Promise<void>
   /** Idempotent. */
   detach(network: NetworkSpec, endpoint: EndpointId, call?: CallOptions): Promise<void>
   /**

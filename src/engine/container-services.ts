@@ -1,3 +1,4 @@
+import { ContainerCopies } from '../container/container-copies.ts'
 import { ContainerRecords } from '../container/container-records.ts'
 import type { ContainerImage, ContainerServices } from '../container/services.ts'
 import type { CgroupParent } from '../host/cgroup/parent.ts'
@@ -60,7 +61,7 @@ export async function openContainerServices(
     rootId: state.rootId,
     paths: state.paths,
     db: state.db,
-    records: new ContainerRecords(state.db, journal),
+    records: new ContainerRecords(state.db, journal, new ContainerCopies(state.paths)),
     journal,
     diagnostics,
     runtime,

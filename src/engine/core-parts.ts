@@ -1,5 +1,6 @@
 import { cpus } from 'node:os'
 import { builtinDrivers } from '../builtins.ts'
+import { ContainerCopies } from '../container/container-copies.ts'
 import { ContainerCore } from '../container/container-core.ts'
 import { ContainerRecords } from '../container/container-records.ts'
 import { ContentStore } from '../content/content-store.ts'
@@ -54,8 +55,8 @@ export function coreParts(
       return new ContentStore({ db, paths, owner: parts.get(t.owner).id })
     }),
     definePart(t.images, (parts) => {
-      const { db } = parts.get(t.state)
-      const records = new ContainerRecords(db, parts.get(t.journal))
+      const { db, paths } = parts.get(t.state)
+      const records = new ContainerRecords(db, parts.get(t.journal), new ContainerCopies(paths))
       const [content, journal] = [parts.get(t.content), parts.get(t.journal)]
       return new ImageStore({ db, content, journal, usersOf: (id) => records.usersOf(id) })
     }),

@@ -1,10 +1,11 @@
 import type { ContainerCore } from '../container/container-core.ts'
 import { type SweepReport, sweepDeadOwners } from '../container/sweep.ts'
 import { callErrors } from '../errors/call-errors.ts'
+import { isEngineError } from '../errors/engine-error.ts'
 import { type CallOptions, raceAbort, throwIfAborted } from '../lifetime/call-options.ts'
 import { Scope } from '../lifetime/scope.ts'
-import type { StorageProblem } from '../snapshot/snapshot-service.ts'
 import type { EngineEvent, EventQuery } from '../state/event-journal.ts'
+import { type CheckOptions, type ConsistencyReport, checkEngine } from './check-engine.ts'
 import { collectEngineGarbage, type EngineGarbageReport } from './collect-engine-garbage.ts'
 import { Containers } from './containers.ts'
 import { coreParts } from './core-parts.ts'
@@ -15,6 +16,7 @@ import { Images } from './images.ts'
 import { type EngineInfo, readEngineInfo } from './info.ts'
 import { Networks } from './networks.ts'
 import { type ProbeReport, probeMachine } from './probe.ts'
+import { rebuildRecords } from './rebuild-records.ts'
 import { requirePrivilege } from './require-privilege.ts'
 import { resetEngine } from './reset-engine.ts'
 import { sweepCgroups } from './sweep-cgroups.ts'
@@ -91,6 +93,36 @@ export class Engine implements AsyncDisposable {
     return probeMachine(parseEngineOptions(options), call)
   }
 
+  /**
+   * `check` with `repair`, also for a root that cannot be opened because its state.db is damaged or gone: then the
+   * records are built anew from what is on disk, and the damaged file is kept beside them under another name. Detached
+   * containers run on meanwhile. What only the records knew is lost: events, and `process` containers that nobody kept.
+   * An interrupted repair is gone on with by the next one.
+   *
+   * @throws `state.in_use` when records must be built anew while other engines have the root open; what `open` throws
+   */
+  static async repair(
+    options?: EngineOptions,
+    check: Omit<CheckOptions, 'repair'> = {},
+    call?: CallOptions,
+  ): Promise<ConsistencyReport> {
+    const parsed = parseEngineOptions(options)
+    throwIfAborted(call, 'Engine.repair')
+    requirePrivilege()
+    let rebuilt = await rebuildRecords(parsed, false, call)
+    for (;;) {
+      try {
+        await using engine = await Engine.open(options, call)
+        const { problems } = await engine.check({ ...check, repair: true }, call)
+        return { problems: [...(rebuilt?.problems ?? []), ...problems], setAside: rebuilt?.setAside ?? null }
+      } catch (error) {
+        // A record that SQLite reads and we cannot.
+        if (rebuilt !== null || !isEngineError(error, { code: 'state.corrupt' })) throw error
+        rebuilt = await rebuildRecords(parsed, true, call)
+      }
+    }
+  }
+
   /** Everything that happens on the root, whichever process does it: none is missed, none comes twice. */
   events(query?: EventQuery): AsyncIterable<EngineEvent> {
     return this.#part(coreTokens.journal).read(query)
@@ -106,10 +138,9 @@ export class Engine implements AsyncDisposable {
     return collectEngineGarbage(this.#open(), call)
   }
 
-  /** Compares the records with what is on disk; `repair` mends what can be. */
-  async check(options: { readonly repair?: boolean } = {}, call?: CallOptions): Promise<readonly StorageProblem[]> {
-    const storage = await this.#part(coreTokens.storage)
-    return storage.check({ ...call, repair: options.repair === true })
+  /** Compares the records with what is on disk; `repair` mends what can be, beside other processes that use the root. */
+  async check(options: CheckOptions = {}, call?: CallOptions): Promise<ConsistencyReport> {
+    return { problems: await checkEngine(this.#open(), options, call), setAside: null }
   }
 
   /**

@@ -16,7 +16,8 @@ export function openNetworks(
   const service = new NetworkService({
     db,
     rootId,
-    database: paths.database,
+    rootFile: paths.rootFile,
+    copy: paths.networksFile,
     host: parts.get(coreTokens.host),
     driver: (name, call) => drivers.get(name, call),
     diagnostics: parts.get(coreTokens.diagnostics),
@@ -41,5 +42,7 @@ export function containerNetworks(service: NetworkService): ContainerNetworks {
     },
     detach: (id) => service.detach(id),
     endpoints: (id) => service.endpoints(id),
+    adopt: (id) => service.adopt(id),
+    restore: (id, directory) => service.restore(id, directory),
   }
 }

@@ -31,11 +31,11 @@ type Row = {
  * the records in state.db are what counts, and from this one they are built anew.
  */
 export class ImageIndex {
-  readonly #file: string
+  readonly file: string
   readonly #db: Database
 
   constructor(file: string, db: Database) {
-    this.#file = file
+    this.file = file
     this.#db = db
   }
 
@@ -44,7 +44,7 @@ export class ImageIndex {
    * turns, and after a kill the copy shows the state before or after the change.
    */
   write(): void {
-    replaceFile(this.#file, this.#text(), { synced: true })
+    replaceFile(this.file, this.#text(), { synced: true })
   }
 
   /** Whether the file says what the records say; ask inside a transaction. */
@@ -57,7 +57,7 @@ export class ImageIndex {
     const text = this.#readText()
     if (text === null) return null
     try {
-      return collect(asIndex(JSON.parse(text), this.#file).manifests)
+      return collect(asIndex(JSON.parse(text), this.file).manifests)
     } catch {
       return null
     }
@@ -82,7 +82,7 @@ export class ImageIndex {
 
   #readText(): string | null {
     try {
-      return readFileSync(this.#file, 'utf8')
+      return readFileSync(this.file, 'utf8')
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return null
       throw error

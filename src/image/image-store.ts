@@ -8,7 +8,7 @@ import { canonicalName, familiarName, normalizeName, parseReference, withDefault
 import type { Database } from '../state/database.ts'
 import type { EventJournal } from '../state/event-journal.ts'
 import { type CheckedImage, checkImage } from './check-image.ts'
-import { ImageIndex } from './image-index.ts'
+import { ImageIndex, type IndexedImage } from './image-index.ts'
 import { ImageQueries } from './image-queries.ts'
 import type { ImageRecord, ManifestRecord } from './image-record.ts'
 import { type ImageUser, planRemoval, type RemovalPlan } from './removal-rules.ts'
@@ -83,6 +83,20 @@ export class ImageStore {
       this.index.write()
     })
     return checked.map((image) => this.#queries.byManifest(image.manifest.digest)!)
+  }
+
+  /** Records images again as the index says; all in one transaction. Their blobs are recorded and held by the lease. */
+  async restore(images: readonly IndexedImage[], options: CallOptions & { readonly lease: Lease }): Promise<void> {
+    const checked: CheckedImage[] = []
+    for (const { manifest, names } of images)
+      checked.push({ ...(await checkImage(manifest, this.#content, options)), names: names.map(normalizeName) })
+    this.#db.transaction(() => {
+      for (const [at, image] of checked.entries()) {
+        this.#insert(image, images[at]?.addedAt ?? new Date())
+        for (const name of new Set(image.names)) this.#name(name, image.manifest.digest, image.id)
+      }
+      this.index.write()
+    })
   }
 
   /** The image a name, id or id prefix stands for; null when there is none. @throws `image.ambiguous`, `reference.*` */
@@ -167,14 +181,14 @@ export class ImageStore {
     })
   }
 
-  #insert({ manifest, id, blobs }: CheckedImage): void {
+  #insert({ manifest, id, blobs }: CheckedImage, addedAt = new Date()): void {
     this.#db.run(
       'INSERT OR IGNORE INTO images (manifest, id, media_type, manifest_size, created_at) VALUES (?, ?, ?, ?, ?)',
       manifest.digest,
       id,
       manifest.mediaType,
       manifest.size,
-      Date.now(),
+      addedAt.getTime(),
     )
     for (const [position, { digest, diffId }] of blobs.entries())
       this.#db.run(

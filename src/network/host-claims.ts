@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import type { DriverHost } from '../driver-kit/driver-host.ts'
 import { errnoOf, fromNodeError } from '../errors/host-errors.ts'
 
-/** Where a root is; `inode` tells it from a later one in the same place. */
+/** Where a root's root.json is; `inode` tells it from that of a later root in the same place. */
 interface RootRecord {
-  readonly database: string
+  readonly file: string
   readonly inode: number
 }
 
@@ -23,10 +23,10 @@ export class HostClaims {
   }
 
   /** Before the root's first bridge is made. */
-  record(rootId: string, database: string): void {
+  record(rootId: string, file: string): void {
     try {
       mkdirSync(this.#directory, { recursive: true, mode: 0o755 })
-      const record: RootRecord = { database, inode: statSync(database).ino }
+      const record: RootRecord = { file, inode: statSync(file).ino }
       writeFileSync(join(this.#directory, rootId), JSON.stringify(record), { mode: 0o600 })
     } catch (error) {
       throw fromNodeError(error)
@@ -73,7 +73,7 @@ export class HostClaims {
   #isGone(rootId: string): boolean {
     try {
       const record = JSON.parse(readFileSync(join(this.#directory, rootId), 'utf8')) as RootRecord
-      return statSync(record.database).ino !== record.inode
+      return statSync(record.file).ino !== record.inode
     } catch (error) {
       // Half written or unreadable: nobody knows, so it stays.
       return errnoOf(error) === 'ENOENT'

@@ -18,8 +18,10 @@ export interface NetworkServiceOptions {
   /** Opens a driver by its name, on first use; throws a typed error that says what the machine lacks. */
   readonly driver: (name: string, call?: CallOptions) => Promise<NetworkDriver>
   readonly rootId: string
-  /** Path of the root's state.db: while that file is there, nobody takes the root's bridges away. */
-  readonly database: string
+  /** Path of the root's root.json: while that file is there, nobody takes the root's bridges away. */
+  readonly rootFile: string
+  /** The file that keeps a copy of the networks, from which they are recorded again when the records were lost. */
+  readonly copy: string
   readonly diagnostics: DiagnosticsSink
   /** Default: Docker's, 172.17.0.0/16 first. */
   readonly addressPools?: readonly AddressPool[] | undefined
@@ -36,6 +38,8 @@ export interface NetworkedContainer {
   readonly hostname: string
   /** Existing directory that gets the files hosts, hostname and resolv.conf. */
   readonly directory: string
+  /** It may outlive this process: its claims are kept in a file of the directory, too. Default false. */
+  readonly durable?: boolean | undefined
   /** Lines of the hosts file: `name:address`, address may be `host-gateway`. */
   readonly extraHosts?: readonly string[] | undefined
   /** Each replaces what the host says. */

@@ -12,7 +12,7 @@ let records: NetworkRecords
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'tsc-records-'))
   state = openState(root)
-  records = new NetworkRecords(state.db, 'tscontainer:test')
+  records = new NetworkRecords(state.db, 'tscontainer:test', state.paths.networksFile)
   records.makeDefaults()
 })
 afterEach(() => {
@@ -88,7 +88,7 @@ describe('addresses', () => {
   test('two processes never get the same', () => {
     const network = withSubnet('10.0.0.0/24', '10.0.0.1')
     using other = openState(root)
-    const theirs = new NetworkRecords(other.db, 'tscontainer:test')
+    const theirs = new NetworkRecords(other.db, 'tscontainer:test', other.paths.networksFile)
     const all = Array.from(
       { length: 20 },
       (_, i) => (i % 2 ? theirs : records).claim(`c${i}`, [network])[0]!.addresses[0],

@@ -3,7 +3,9 @@ import type { EndpointId, NetworkId } from '../driver-kit/ids.ts'
 import type { Attachment, NetworkSpec, SubnetSpec } from '../driver-kit/network-driver.ts'
 import { networkErrors } from '../errors/network-errors.ts'
 import type { Database } from '../state/database.ts'
+import { parseStoredJson } from '../state/stored-json.ts'
 import { type Ipv4Range, ipv4Number, ipv4Text, macOf, parseIpv4Range } from './ipv4-range.ts'
+import { type ClaimCopy, type NetworkRow, readNetworkCopy, writeNetworkCopy } from './network-copies.ts'
 import type { EndpointFacts } from './network-facts.ts'
 
 /** What the column `spec` holds. */
@@ -32,14 +34,6 @@ export interface Claim {
   readonly addresses: readonly string[]
 }
 
-interface NetworkRow extends Record<string, unknown> {
-  readonly id: string
-  readonly name: string
-  readonly driver: string
-  readonly spec: string
-  readonly created_at: number
-}
-
 interface EndpointRow extends Record<string, unknown> {
   readonly id: string
   readonly network: string
@@ -49,6 +43,10 @@ interface EndpointRow extends Record<string, unknown> {
   readonly attachment: string | null
 }
 
+const insertNetwork = 'INSERT OR IGNORE INTO networks (id, name, driver, spec, created_at) VALUES (?, ?, ?, ?, ?)'
+const insertEndpoint =
+  'INSERT INTO endpoints (id, network, container, interface, mac, attachment, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)'
+const insertAddress = 'INSERT INTO addresses (network, address, endpoint) VALUES (?, ?, ?)'
 const endpointColumns = 'endpoints.id, network, container, interface, mac, attachment'
 
 /** Names and drivers of the networks that every root has. */
@@ -65,16 +63,23 @@ export const defaultNetworks = [
 export class NetworkRecords {
   readonly #db: Database
   readonly #owner: string
+  readonly #copy: string
 
-  constructor(db: Database, owner: string) {
+  /** `copy`: the file from which networks are recorded again when the records were lost. */
+  constructor(db: Database, owner: string, copy: string) {
     this.#db = db
     this.#owner = owner
+    this.#copy = copy
   }
 
   makeDefaults(): void {
     const present = new Set(this.#db.all<{ name: string }>('SELECT name FROM networks').map((row) => row.name))
     if (defaultNetworks.every(({ name }) => present.has(name))) return
     this.#db.transaction(() => {
+      // The ids of old, because bridges are named after them.
+      if (present.size === 0)
+        for (const row of readNetworkCopy(this.#copy))
+          this.#db.run(insertNetwork, row.id, row.name, row.driver, row.spec, row.created_at)
       for (const { name, driver } of defaultNetworks) {
         const stored: StoredNetwork = {
           subnets: [],
@@ -84,15 +89,9 @@ export class NetworkRecords {
           options: {},
           labels: {},
         }
-        this.#db.run(
-          'INSERT OR IGNORE INTO networks (id, name, driver, spec, created_at) VALUES (?, ?, ?, ?, ?)',
-          randomBytes(32).toString('hex'),
-          name,
-          driver,
-          JSON.stringify(stored),
-          Date.now(),
-        )
+        this.#db.run(insertNetwork, randomBytes(32).toString('hex'), name, driver, JSON.stringify(stored), Date.now())
       }
+      this.#writeCopy()
     })
   }
 
@@ -119,10 +118,15 @@ export class NetworkRecords {
   setSubnets(network: NetworkRecord, subnets: readonly SubnetSpec[]): NetworkRecord {
     const { choosesSubnets, internal, mtu, options, labels } = network
     const stored: StoredNetwork = { subnets, choosesSubnets, internal, mtu, options, labels }
-    this.#db.transaction(() =>
-      this.#db.run('UPDATE networks SET spec = ? WHERE id = ?', JSON.stringify(stored), network.id),
-    )
+    this.#db.transaction(() => {
+      this.#db.run('UPDATE networks SET spec = ? WHERE id = ?', JSON.stringify(stored), network.id)
+      this.#writeCopy()
+    })
     return { ...network, subnets }
+  }
+
+  #writeCopy(): void {
+    writeNetworkCopy(this.#copy, this.#db.all<NetworkRow>('SELECT * FROM networks ORDER BY name'))
   }
 
   isUsed(network: NetworkId): boolean {
@@ -166,7 +170,29 @@ export class NetworkRecords {
         `SELECT ${endpointColumns} FROM endpoints JOIN networks ON networks.id = network WHERE driver = ? AND attachment IS NOT NULL`,
         driver,
       )
-      .map((row) => JSON.parse(row.attachment!) as Attachment)
+      .map((row) => parseStoredJson<Attachment>(row.attachment!, `endpoint ${row.id}`))
+  }
+
+  /** Claims again what a running container had; what is on networks that are no more, or was given away, stays lost. */
+  restore(container: string, claims: readonly ClaimCopy[]): void {
+    this.#db.transaction(() => {
+      if (this.#db.get('SELECT 1 FROM endpoints WHERE container = ?', container)) return
+      for (const { endpoint, network, interfaceName, mac, addresses, attachment } of claims) {
+        if (!this.#db.get('SELECT 1 FROM networks WHERE id = ?', network)) continue
+        if (addresses.some((address) => this.#isTaken(network, address))) continue
+        this.#db.run(
+          insertEndpoint,
+          endpoint,
+          network,
+          container,
+          interfaceName,
+          mac,
+          attachment && JSON.stringify(attachment),
+          Date.now(),
+        )
+        for (const address of addresses) this.#db.run(insertAddress, network, address, endpoint)
+      }
+    })
   }
 
   /** Gives back the claims of one container. */
@@ -193,18 +219,10 @@ export class NetworkRecords {
     const endpoint = randomBytes(32).toString('hex') as EndpointId
     const numbers = network.subnets.map((subnet) => this.#freeAddress(network, subnet))
     const mac = macOf(numbers[0]?.number ?? randomBytes(4).readUInt32BE())
-    this.#db.run(
-      'INSERT INTO endpoints (id, network, container, interface, mac, attachment, created_at) VALUES (?, ?, ?, ?, ?, NULL, ?)',
-      endpoint,
-      network.id,
-      container,
-      interfaceName,
-      mac,
-      Date.now(),
-    )
+    this.#db.run(insertEndpoint, endpoint, network.id, container, interfaceName, mac, null, Date.now())
     const addresses = numbers.map(({ number, range }) => {
       const address = `${ipv4Text(number)}/${range.prefix}`
-      this.#db.run('INSERT INTO addresses (network, address, endpoint) VALUES (?, ?, ?)', network.id, address, endpoint)
+      this.#db.run(insertAddress, network.id, address, endpoint)
       return address
     })
     return { endpoint, network, interfaceName, mac, addresses }
@@ -254,7 +272,7 @@ export class NetworkRecords {
   }
 
   #toRecord(row: NetworkRow): NetworkRecord {
-    const stored = JSON.parse(row.spec) as StoredNetwork
+    const stored = parseStoredJson<StoredNetwork>(row.spec, `network ${row.name}`)
     return {
       id: row.id as NetworkId,
       name: row.name,

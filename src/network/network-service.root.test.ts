@@ -45,11 +45,12 @@ class Root implements AsyncDisposable {
       return opened
     }
     const { db, rootId } = this.state
-    const { database } = this.state.paths
+    const { rootFile, networksFile } = this.state.paths
     this.service = new NetworkService({
       db,
       rootId,
-      database,
+      rootFile,
+      copy: networksFile,
       host: this.host,
       driver,
       diagnostics,
@@ -327,7 +328,8 @@ describe('many', () => {
     const second = new NetworkService({
       db: other.db,
       rootId: other.rootId,
-      database: other.paths.database,
+      rootFile: other.paths.rootFile,
+      copy: other.paths.networksFile,
       host: root.host,
       driver: async () => driver,
       diagnostics: () => {},

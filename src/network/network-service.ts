@@ -9,6 +9,7 @@ import { type Scope, withRollback } from '../lifetime/scope.ts'
 import { checkAddressPools, defaultAddressPools } from './address-pools.ts'
 import { HostClaims } from './host-claims.ts'
 import { NameFiles } from './name-files.ts'
+import { type ClaimCopy, readClaims, writeClaims } from './network-copies.ts'
 import type {
   AttachedNetworks,
   EndpointFacts,
@@ -43,7 +44,7 @@ export class NetworkService {
     const pools = checkAddressPools(options.addressPools ?? defaultAddressPools)
     checkResolverOverrides({ dns: options.dns })
     this.#options = options
-    this.#records = new NetworkRecords(options.db, ownerOf(options.rootId))
+    this.#records = new NetworkRecords(options.db, ownerOf(options.rootId), options.copy)
     const hostDirectory = options.hostDirectory ?? '/run/tscontainer'
     this.#claims = new HostClaims(hostDirectory, options.host)
     this.#ready = new ReadyNetworks({
@@ -53,7 +54,7 @@ export class NetworkService {
       hostDirectory,
       claims: this.#claims,
       rootId: options.rootId,
-      database: options.database,
+      rootFile: options.rootFile,
       diagnostics: options.diagnostics,
     })
     this.#files = new NameFiles(options)
@@ -98,6 +99,32 @@ export class NetworkService {
     if (endpoints.length === 0) return
     for (const endpoint of endpoints) await this.#detachOne(endpoint, call)
     this.#records.release(container)
+  }
+
+  /** Claims again what a container that runs has by the copy in its directory; for records that were lost. */
+  restore(container: string, directory: string): void {
+    this.#records.restore(container, readClaims(directory))
+  }
+
+  /** Looks after the networks of a running container whose holder died; `detach` ends it. */
+  async adopt(container: string, call?: CallOptions): Promise<void> {
+    for (const { networkId, endpointId } of this.#records.endpointsOf(container)) {
+      const network = this.#records.get(networkId)
+      try {
+        const driver = await this.#options.driver(network.driver, call)
+        await driver.adopt?.(network, endpointId as Claim['endpoint'], call)
+      } catch (error) {
+        throwIfAborted(call)
+        // It runs all the same, and the next look may succeed.
+        this.#options.diagnostics({
+          level: 'warning',
+          source: 'network',
+          message: `The network ${network.name} of an adopted container could not be looked after.`,
+          error,
+          subject: container,
+        })
+      }
+    }
   }
 
   /** The places of a container that has been attached and not detached. */
@@ -187,6 +214,7 @@ export class NetworkService {
         toEndpointFacts(endpoint, network, interfaceName, mac, addresses),
       )
     if (endpoints.length > 0) this.#records.recordAttachments(attachments)
+    if (container.durable && endpoints.length > 0) writeClaims(container.directory, claims.map(toCopy(attachments)))
     if (attachments.some(({ namespace }) => namespace === 'host')) {
       this.#files.write(container, 'host', [])
       return { namespace: 'host', endpoints: [], release: async () => {} }
@@ -293,6 +321,17 @@ export class NetworkService {
 }
 
 const ownerOf = (rootId: string) => `tscontainer:${rootId}`
+
+const toCopy =
+  (attachments: readonly Attachment[]) =>
+  ({ claim }: { readonly claim: Claim }): ClaimCopy => ({
+    endpoint: claim.endpoint,
+    network: claim.network.id,
+    interfaceName: claim.interfaceName,
+    mac: claim.mac,
+    addresses: claim.addresses,
+    attachment: attachments.find(({ endpoint }) => endpoint === claim.endpoint) ?? null,
+  })
 
 const unaddressed = (container: string, network: NetworkRecord): Claim => ({
   endpoint: `${network.driver}-${container}` as Claim['endpoint'],

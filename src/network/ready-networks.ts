@@ -22,8 +22,8 @@ export interface ReadyNetworksOptions {
   readonly hostDirectory: string
   readonly claims: HostClaims
   readonly rootId: string
-  /** The root's state.db. */
-  readonly database: string
+  /** The root's root.json. */
+  readonly rootFile: string
   readonly diagnostics: DiagnosticsSink
 }
 
@@ -55,7 +55,7 @@ export class ReadyNetworks {
   }
 
   async #make(id: string, driver: NetworkDriver): Promise<NetworkRecord> {
-    const { records, hostDirectory, claims, rootId, database } = this.#options
+    const { records, hostDirectory, claims, rootId, rootFile } = this.#options
     const found = records.get(id)
     if (driver.addressing === 'none') {
       await driver.create(found)
@@ -69,7 +69,7 @@ export class ReadyNetworks {
     }
     using _lock = await waitLock(join(hostDirectory, 'networks.lock'))
     const network = await this.#withSubnet(records.get(id))
-    claims.record(rootId, database)
+    claims.record(rootId, rootFile)
     await driver.create(network)
     this.#ready.set(id, keyOf(network))
     return network

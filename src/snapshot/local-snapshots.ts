@@ -15,6 +15,7 @@ import { SnapshotRecords } from './snapshot-records.ts'
 import type {
   ApplyLayer,
   ChainLayer,
+  CheckStorageOptions,
   CreateDraftOptions,
   EnsureChainOptions,
   SnapshotService,
@@ -131,7 +132,7 @@ export class LocalSnapshots implements SnapshotService {
     return swept
   }
 
-  check(options: CallOptions & { readonly repair?: boolean | undefined } = {}): Promise<readonly StorageProblem[]> {
+  check(options: CheckStorageOptions = {}): Promise<readonly StorageProblem[]> {
     return checkStorage({ driver: this.#driver, records: this.#records, collector: this.#collector }, options)
   }
 

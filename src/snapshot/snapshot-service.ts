@@ -35,6 +35,24 @@ export interface SnapshotView extends AsyncDisposable {
   readonly mounts: readonly MountSpec[]
 }
 
+/** What trees are there for. */
+export interface NeededTrees {
+  /** Chain ids of images. */
+  readonly chains: ReadonlySet<string>
+  /** Ids of recorded containers. */
+  readonly containers: ReadonlySet<string>
+  /** Ids of containers that cannot be recorded and whose trees are left alone all the same. */
+  readonly spared: ReadonlySet<string>
+}
+
+export interface CheckStorageOptions extends CallOptions {
+  readonly repair?: boolean | undefined
+  /**
+   * Trees that are needed although their records may be lost: they are recorded again instead of removed.
+   */
+  readonly needed?: NeededTrees | undefined
+}
+
 /** What `check` found: records and driver compared. */
 export interface StorageProblem {
   readonly kind: 'missing_snapshot' | 'unknown_snapshot' | 'missing_draft' | 'unknown_draft' | 'wrong_parent'
@@ -69,7 +87,7 @@ export interface SnapshotService extends AsyncDisposable {
   removeUnused(keep: ReadonlySet<string>, call?: CallOptions): Promise<readonly string[]>
   /** Removes what dead owners left half made, and container drafts that no container record names. */
   sweep(deadOwners: readonly string[], call?: CallOptions): Promise<readonly string[]>
-  check(options?: CallOptions & { readonly repair?: boolean | undefined }): Promise<readonly StorageProblem[]>
+  check(options?: CheckStorageOptions): Promise<readonly StorageProblem[]>
   /** Removes every draft and snapshot of this driver. Nothing of it may be mounted or in use. */
   reset(call?: CallOptions): Promise<void>
 }

@@ -2,6 +2,7 @@ import { type FSWatcher, watch } from 'node:fs'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Database, Durability, SqlValue } from './database.ts'
 import type { RootPaths } from './paths.ts'
+import { parseStoredJson } from './stored-json.ts'
 
 /** What an event is about. */
 export type EventType = 'container' | 'image' | 'network' | 'volume' | 'engine'
@@ -146,7 +147,7 @@ export class EventJournal {
           type: row.type as EventType,
           action: row.action,
           subject: row.subject,
-          attributes: JSON.parse(row.attributes) as Record<string, string>,
+          attributes: parseStoredJson<Record<string, string>>(row.attributes, `event ${row.sequence}`),
         }
       }
       if (rows.length < page) return

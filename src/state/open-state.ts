@@ -80,7 +80,8 @@ function openRecords(db: Database, paths: RootPaths, file: ReturnType<typeof rea
   return rootId
 }
 
-const rebuildingKey = 'rebuilding'
+/** Present in `meta` while records are being built anew. */
+export const rebuildingKey = 'rebuilding'
 
 function startRebuild(db: Database, paths: RootPaths, file: ReturnType<typeof readRootFile>): string {
   return db.transaction(() => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type FileLock, tryLock } from '../host/file-lock.ts'
 import { currentIdentity, isAlive, type ProcessIdentity } from '../host/process-identity.ts'
@@ -94,6 +94,15 @@ export class Owners {
   forget(id: string): void {
     this.#db.transaction(() => this.#db.run('DELETE FROM owners WHERE id = ?', id), 'process')
     rmSync(this.#lockFile(id), { force: true })
+  }
+
+  /** Removes lock files of the dead that no record names; they are left when records are lost. */
+  sweepLocks(): void {
+    for (const name of readdirSync(this.#paths.owners)) {
+      if (this.#db.get('SELECT 1 FROM owners WHERE id = ?', name.replace(/\.lock$/, ''))) continue
+      using lock = tryLock(join(this.#paths.owners, name))
+      if (lock) rmSync(lock.path, { force: true })
+    }
   }
 
   #all(): OwnerRecord[] {

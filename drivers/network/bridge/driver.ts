@@ -39,7 +39,11 @@ export class BridgeDriver implements NetworkDriver {
 
   constructor(context: DriverContext) {
     this.#context = context
-    this.#watch = new FirewallWatch(context, (rules) => this.#ensureRules(rules))
+    // A bridge that another process has taken away must not get its rules back.
+    this.#watch = new FirewallWatch(
+      context,
+      async (rules) => (await context.host.links.find(rules.bridge)) !== null && this.#ensureRules(rules),
+    )
   }
 
   async create(spec: NetworkSpec, call?: CallOptions): Promise<void> {
@@ -75,6 +79,13 @@ export class BridgeDriver implements NetworkDriver {
         alias: network.owner,
       },
     }
+  }
+
+  async adopt(network: NetworkSpec, endpoint: EndpointId, call?: CallOptions): Promise<void> {
+    const rules = rulesOf(network)
+    this.#watch.add(endpoint, rules)
+    await this.#ensureRules(rules, call)
+    if (!network.internal) await this.#ensureForwarding(call)
   }
 
   // The link goes with its namespace: deleting it here would make somebody wait 20 ms.

@@ -144,7 +144,7 @@ function isOurs(line: string): boolean {
 async function expectCleanAfterOpen(): Promise<void> {
   await using engine = await fixture.open()
   expect(await Array.fromAsync(engine.containers.list())).toEqual([])
-  expect(await engine.check()).toEqual([])
+  expect((await engine.check()).problems).toEqual([])
   expect(readdirSync(join(fixture.root, 'containers'))).toEqual([])
   const { owners } = await engine.info()
   expect(owners.map(({ pid }) => pid)).toEqual([process.pid])
