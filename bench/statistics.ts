@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
 /** The middle value; with an even count the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
@@ -17,7 +19,13 @@ export interface Contestant {
   once(round: number): Promise<number>
 }
 
-/** Runs the contestants in turns, so that whatever the machine does meanwhile hits all of them. */
+/** Longer than the kernel's lock on moves into cgroups stays quick after somebody used it (RCU, 10 to 20 ms). */
+const restMs = 30
+
+/**
+ * Runs the contestants in turns, so that whatever the machine does meanwhile hits all of them; each begins after a rest,
+ * or it would profit from what the one before it left warm in the kernel.
+ */
 export async function interleave(
   contestants: readonly Contestant[],
   rounds: number,
@@ -26,6 +34,7 @@ export async function interleave(
   // The first round warms caches and counts for nobody.
   for (let round = 0; round <= rounds; round++)
     for (const { name, once } of contestants) {
+      await sleep(restMs)
       const value = await once(round)
       if (round > 0) samples.get(name)!.push(value)
     }

@@ -6,6 +6,8 @@ import { parseHierarchies } from './hierarchy.ts'
 
 /** Shorter than the shortest time that a move leaves the kernel's lock quick. */
 const PAUSE_MS = 3
+/** Runtimes move their process within this time, or are late for other reasons; each of our moves stops all forks shortly. */
+const LONGEST_MS = 100
 
 /**
  * Takes the wait out of starting containers. The kernel guards every move of a process into a cgroup with one lock for
@@ -20,15 +22,17 @@ export class QuickMoves implements AsyncDisposable {
   readonly #pid: () => number | null
   #file: { readonly pid: number; readonly fd: number } | null = null
   #holds = 0
+  #until = 0
   #running: Promise<void> | null = null
 
   constructor(pid: () => number | null) {
     this.#pid = pid
   }
 
-  /** From now until disposal moves are quick, after the first 10 ms. Costs a write of 0.03 ms now and then. */
+  /** Makes moves quick from about 10 ms on until disposal, for 100 ms at most. Costs a write of 0.03 ms now and then. */
   hold(): Disposable {
     this.#holds++
+    this.#until = performance.now() + LONGEST_MS
     this.#running ??= this.#run().finally(() => {
       this.#running = null
     })
@@ -45,7 +49,7 @@ export class QuickMoves implements AsyncDisposable {
     do {
       if (!(await this.#move())) return
       await sleep(PAUSE_MS)
-    } while (this.#holds > 0)
+    } while (this.#holds > 0 && performance.now() < this.#until)
   }
 
   /** False when there is nothing to move: starts take longer then, no more. */
