@@ -48,6 +48,14 @@ const isTest = (file: string) => /(\.test|-child|-fixture)\.ts$/.test(file) || f
 const importsOf = (file: string): string[] =>
   [...readFileSync(join(repository, file), 'utf8').matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((m) => m[1]!)
 
+/** Files that are loaded together with one: neither types alone nor `import()`. */
+function loadedBy(file: string): string[] {
+  const text = readFileSync(join(repository, file), 'utf8')
+  return [...text.matchAll(/^(?:import|export) (?!type\b)([^;']*?) from '(\.[^']+)'$/gm)]
+    .filter(([, names]) => !/^\{(\s*type [^,}]+,?)+\s*\}$/.test(names!))
+    .map(([, , specifier]) => relative(repository, resolve(repository, dirname(file), specifier!)))
+}
+
 const roomOf = (file: string): string => relative(src, join(repository, file)).split('/')[0]!.replace(/\.ts$/, '')
 
 const all = sources('src').filter((file) => !isTest(file) && roomOf(file) !== 'architecture.test')
@@ -85,7 +93,8 @@ describe('architecture', () => {
   test('only wiring imports tsyringe', () => {
     const offences = all.filter(
       (file) =>
-        file !== 'src/engine/wiring.ts' && importsOf(file).some((i) => i === 'tsyringe' || i === 'reflect-metadata'),
+        file !== 'src/engine/wiring.ts' &&
+        importsOf(file).some((i) => i === 'tsyringe' || i.startsWith('reflect-metadata')),
     )
     expect(offences).toEqual([])
   })
@@ -114,5 +123,14 @@ describe('architecture', () => {
       .filter(({ lines }) => lines > 350)
       .map(({ file, lines }) => `${file}: ${lines} lines`)
     expect(offences).toEqual([])
+  })
+
+  test('importing the package loads no more than its facade: the engine comes with Engine.open', () => {
+    const loaded = new Set(['src/index.ts'])
+    for (const file of loaded) for (const imported of loadedBy(file)) loaded.add(imported)
+    const rooms = new Set([...loaded].map(roomOf))
+    for (const heavy of ['host', 'state', 'snapshot', 'network', 'transfer', 'builtins'])
+      expect(rooms).not.toContain(heavy)
+    expect([...loaded].filter((file) => /tsyringe|semver/.test(importsOf(file).join()))).toEqual([])
   })
 })

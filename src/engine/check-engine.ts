@@ -7,7 +7,7 @@ import type { CallOptions } from '../lifetime/call-options.ts'
 import type { StorageProblem } from '../snapshot/snapshot-service.ts'
 import { describeDamage } from '../state/diagnose-records.ts'
 import { coreTokens } from './core-tokens.ts'
-import type { Parts } from './wiring.ts'
+import type { Parts } from './parts.ts'
 
 /** One thing about which the records and the disk disagree. */
 export interface ConsistencyProblem {

@@ -2,8 +2,8 @@ import { sweepDeadOwners } from '../container/sweep.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
 import { coreTokens } from './core-tokens.ts'
+import type { Parts } from './parts.ts'
 import { sweepCgroups } from './sweep-cgroups.ts'
-import type { Parts } from './wiring.ts'
 
 /** What a collection took away. */
 export interface EngineGarbageReport {

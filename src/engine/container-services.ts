@@ -19,8 +19,8 @@ import type { OwnerRole } from '../state/owners.ts'
 import { coreTokens } from './core-tokens.ts'
 import { GuardKeeper } from './guard-keeper.ts'
 import { containerNetworks } from './open-networks.ts'
+import type { Parts } from './parts.ts'
 import { removeOwnCgroups } from './sweep-cgroups.ts'
-import type { Parts } from './wiring.ts'
 
 export interface ContainerServicesOptions {
   readonly role: OwnerRole

@@ -26,8 +26,8 @@ import { monitorCommand } from './monitor-command.ts'
 import { MonitorControl } from './monitor-control.ts'
 import { openNetworks } from './open-networks.ts'
 import { OpenedDrivers } from './opened-drivers.ts'
+import { definePart, type PartFactory, type Parts } from './parts.ts'
 import { spawnMonitor } from './spawn-monitor.ts'
-import { definePart, type PartFactory, type Parts } from './wiring.ts'
 
 /** How each part of an engine is made. What must be released goes into `scope`, in the order it was made. */
 export function coreParts(

@@ -14,7 +14,7 @@ import type { TransferServices } from '../transfer/transfer-services.ts'
 import type { DriverRegistry } from './driver-registry.ts'
 import type { MonitorControl } from './monitor-control.ts'
 import type { OpenedDrivers } from './opened-drivers.ts'
-import { createToken } from './wiring.ts'
+import { createToken } from './parts.ts'
 
 /**
  * The parts of an engine. `Engine.open({ parts: [definePart(coreTokens.host, ...)] })` replaces one, for tests; parts

@@ -1,4 +1,5 @@
-import { satisfies, validRange } from 'semver'
+import satisfies from 'semver/functions/satisfies.js'
+import validRange from 'semver/ranges/valid.js'
 import type { AnyDriverDefinition, DriverDefinition, DriverType } from '../driver-kit/definition.ts'
 import { driverKitVersion } from '../driver-kit/driver-host.ts'
 import { engineErrors } from '../errors/engine-errors.ts'

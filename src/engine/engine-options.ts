@@ -3,7 +3,7 @@ import type { AnyDriverDefinition } from '../driver-kit/definition.ts'
 import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { callErrors } from '../errors/call-errors.ts'
-import type { PartFactory } from './wiring.ts'
+import type { PartFactory } from './parts.ts'
 
 /** How to open an engine. Every field has a default; unknown ones are refused by name. */
 export interface EngineOptions {

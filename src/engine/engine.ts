@@ -1,26 +1,17 @@
-import type { ContainerCore } from '../container/container-core.ts'
-import { type SweepReport, sweepDeadOwners } from '../container/sweep.ts'
 import { callErrors } from '../errors/call-errors.ts'
 import { isEngineError } from '../errors/engine-error.ts'
-import { type CallOptions, raceAbort, throwIfAborted } from '../lifetime/call-options.ts'
-import { Scope } from '../lifetime/scope.ts'
+import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import type { EngineEvent, EventQuery } from '../state/event-journal.ts'
-import { type CheckOptions, type ConsistencyReport, checkEngine } from './check-engine.ts'
-import { collectEngineGarbage, type EngineGarbageReport } from './collect-engine-garbage.ts'
+import type { CheckOptions, ConsistencyReport } from './check-engine.ts'
+import type { EngineGarbageReport } from './collect-engine-garbage.ts'
 import { Containers } from './containers.ts'
-import { coreParts } from './core-parts.ts'
 import { coreTokens } from './core-tokens.ts'
+import type { EngineCore } from './engine-core.ts'
 import { type EngineOptions, parseEngineOptions } from './engine-options.ts'
-import { exportContainer } from './export-container.ts'
 import { Images } from './images.ts'
-import { type EngineInfo, readEngineInfo } from './info.ts'
+import type { EngineInfo } from './info.ts'
 import { Networks } from './networks.ts'
-import { type ProbeReport, probeMachine } from './probe.ts'
-import { rebuildRecords } from './rebuild-records.ts'
-import { requirePrivilege } from './require-privilege.ts'
-import { resetEngine } from './reset-engine.ts'
-import { sweepCgroups } from './sweep-cgroups.ts'
-import { type Parts, wire } from './wiring.ts'
+import type { ProbeReport } from './probe.ts'
 
 /**
  * A container engine in this process. Several may be open at once, on one root or on several, in one process or in many.
@@ -35,34 +26,21 @@ export class Engine implements AsyncDisposable {
   readonly images: Images
   readonly containers: Containers
   readonly networks: Networks
-  readonly #parts: Parts
-  readonly #scope: Scope
+  readonly #core: EngineCore
   #disposed = false
 
-  private constructor(parts: Parts, scope: Scope) {
-    this.#parts = parts
-    this.#scope = scope
-    const part = <T>(read: (parts: Parts) => T): T => {
-      if (this.#disposed)
-        throw callErrors.error('disposed', { message: 'The engine was used after its disposal. Open another one.' })
-      return read(this.#parts)
-    }
+  private constructor(core: EngineCore) {
+    this.#core = core
     this.images = new Images({
-      images: () => part((p) => p.get(coreTokens.images)),
-      transfer: () => part((p) => p.get(coreTokens.transfer)),
+      images: () => this.#open().get(coreTokens.images),
+      transfer: () => this.#open().get(coreTokens.transfer),
     })
     this.containers = new Containers({
-      core: () => part(() => this.#core),
-      monitor: parts.get(coreTokens.monitor),
-      exportRootfs: (id, target, call) =>
-        exportContainer(
-          part((p) => p),
-          id,
-          target,
-          call,
-        ),
+      core: () => this.#open().containers,
+      monitor: core.get(coreTokens.monitor),
+      parts: () => this.#open().parts,
     })
-    this.networks = new Networks(() => part((p) => p.get(coreTokens.networks)))
+    this.networks = new Networks(() => this.#open().get(coreTokens.networks))
   }
 
   /**
@@ -75,22 +53,15 @@ export class Engine implements AsyncDisposable {
   static async open(options?: EngineOptions, call?: CallOptions): Promise<Engine> {
     const parsed = parseEngineOptions(options)
     throwIfAborted(call, 'Engine.open')
-    requirePrivilege()
-    const scope = new Scope()
-    try {
-      const parts = wire([...coreParts(parsed, 'engine', scope), ...(parsed.parts ?? [])])
-      const engine = new Engine(parts, scope)
-      await raceAbort(engine.#start(), call?.signal, 'Engine.open')
-      return engine
-    } catch (error) {
-      await scope[Symbol.asyncDispose]()
-      throw error
-    }
+    const { EngineCore } = await import('./engine-core.ts')
+    return new Engine(await EngineCore.open(parsed, call))
   }
 
   /** Says what this machine has and lacks, with the package that brings it. Changes nothing. */
-  static probe(options?: EngineOptions, call?: CallOptions): Promise<ProbeReport> {
-    return probeMachine(parseEngineOptions(options), call)
+  static async probe(options?: EngineOptions, call?: CallOptions): Promise<ProbeReport> {
+    const parsed = parseEngineOptions(options)
+    const { probeMachine } = await import('./probe.ts')
+    return probeMachine(parsed, call)
   }
 
   /**
@@ -108,6 +79,10 @@ export class Engine implements AsyncDisposable {
   ): Promise<ConsistencyReport> {
     const parsed = parseEngineOptions(options)
     throwIfAborted(call, 'Engine.repair')
+    const [{ rebuildRecords }, { requirePrivilege }] = await Promise.all([
+      import('./rebuild-records.ts'),
+      import('./require-privilege.ts'),
+    ])
     requirePrivilege()
     let rebuilt = await rebuildRecords(parsed, false, call)
     for (;;) {
@@ -125,22 +100,28 @@ export class Engine implements AsyncDisposable {
 
   /** Everything that happens on the root, whichever process does it: none is missed, none comes twice. */
   events(query?: EventQuery): AsyncIterable<EngineEvent> {
-    return this.#part(coreTokens.journal).read(query)
+    return this.#open().get(coreTokens.journal).read(query)
   }
 
   /** The engine at a glance: drivers, counts, kernel. */
   async info(call?: CallOptions): Promise<EngineInfo> {
-    return readEngineInfo(this.#open(), call)
+    const { parts } = this.#open()
+    const { readEngineInfo } = await import('./info.ts')
+    return readEngineInfo(parts, call)
   }
 
   /** Removes blobs, layers and kernel objects that nothing needs any more. */
   async gc(call?: CallOptions): Promise<EngineGarbageReport> {
-    return collectEngineGarbage(this.#open(), call)
+    const { parts } = this.#open()
+    const { collectEngineGarbage } = await import('./collect-engine-garbage.ts')
+    return collectEngineGarbage(parts, call)
   }
 
   /** Compares the records with what is on disk; `repair` mends what can be, beside other processes that use the root. */
   async check(options: CheckOptions = {}, call?: CallOptions): Promise<ConsistencyReport> {
-    return { problems: await checkEngine(this.#open(), options, call), setAside: null }
+    const { parts } = this.#open()
+    const { checkEngine } = await import('./check-engine.ts')
+    return { problems: await checkEngine(parts, options, call), setAside: null }
   }
 
   /**
@@ -149,7 +130,9 @@ export class Engine implements AsyncDisposable {
    * the containers.
    */
   async reset(call?: CallOptions): Promise<readonly string[]> {
-    return resetEngine(this.#open(), call)
+    const { parts } = this.#open()
+    const { resetEngine } = await import('./reset-engine.ts')
+    return resetEngine(parts, call)
   }
 
   /**
@@ -159,49 +142,11 @@ export class Engine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return
     this.#disposed = true
-    await this.#scope[Symbol.asyncDispose]()
+    await this.#core[Symbol.asyncDispose]()
   }
 
-  async #start(): Promise<void> {
-    const owners = this.#part(coreTokens.owners)
-    this.#part(coreTokens.owner)
-    this.#part(coreTokens.host).prepare()
-    this.#opened = await this.#part(coreTokens.containers)
-    this.#scope.defer(() => this.#core[Symbol.asyncDispose]())
-    await this.#sweep(owners)
+  #open(): EngineCore {
+    if (!this.#disposed) return this.#core
+    throw callErrors.error('disposed', { message: 'The engine was used after its disposal. Open another one.' })
   }
-
-  #opened: ContainerCore | null = null
-
-  get #core() {
-    if (!this.#opened) throw callErrors.error('internal', { message: 'The engine is not open yet.' })
-    return this.#opened
-  }
-
-  async #sweep(owners: Parameters<typeof sweepDeadOwners>[1]): Promise<SweepReport> {
-    const { services } = this.#core
-    const report = await sweepDeadOwners(services, owners)
-    const storage = await this.#part(coreTokens.storage)
-    await storage.sweep(report.owners.map((owner) => owner.id))
-    for (const owner of report.owners) {
-      await sweepCgroups(this.#part(coreTokens.host).cgroups, owner.id)
-      owners.forget(owner.id)
-    }
-    // Rules and claims that a killed process left, and foreign changes behind the backs of containers that run on.
-    if (report.owners.length > 0) await this.#part(coreTokens.networks).reconcile()
-    const held = services.records
-      .all()
-      .some(({ lifetime, status }) => lifetime === 'detached' && ['starting', 'running', 'paused'].includes(status))
-    // Somebody must hold the pipes of detached containers; a monitor that lives answers at once.
-    if (held) await this.#part(coreTokens.monitor).ensure()
-    return report
-  }
-
-  #open(): Parts {
-    if (this.#disposed)
-      throw callErrors.error('disposed', { message: 'The engine was used after its disposal. Open another one.' })
-    return this.#parts
-  }
-
-  #part: Parts['get'] = (token) => this.#open().get(token)
 }

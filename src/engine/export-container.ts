@@ -5,7 +5,7 @@ import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Operation } from '../progress/operation.ts'
 import { exportRootfs } from '../transfer/export-rootfs.ts'
 import { coreTokens } from './core-tokens.ts'
-import type { Parts } from './wiring.ts'
+import type { Parts } from './parts.ts'
 
 /** Exports the tree of a container; of a running one through its own mount, since an overlay may not be mounted twice. */
 export function exportContainer(

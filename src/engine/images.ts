@@ -6,11 +6,11 @@ import { type Operation, type OperationContext, startOperation } from '../progre
 import { parseImageSelector } from '../reference/image-selector.ts'
 import { canonicalName, withDefaultTag } from '../reference/reference.ts'
 import type { ImportOptions } from '../transfer/import-rootfs.ts'
-import { importRootfs } from '../transfer/import-rootfs.ts'
-import { type LoadOptions, loadImages } from '../transfer/load-images.ts'
-import { type SaveOptions, saveImages } from '../transfer/save-images.ts'
+import type { LoadOptions } from '../transfer/load-images.ts'
+import type { SaveOptions } from '../transfer/save-images.ts'
 import type { TransferServices } from '../transfer/transfer-services.ts'
 import { Image, type ImageBackend } from './image.ts'
+import { relay } from './relay.ts'
 
 /** Where an archive is read from: a path, or any stream of bytes. */
 export type ByteSource = string | Readable | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
@@ -40,6 +40,7 @@ export class Images {
    */
   load(source: ByteSource, options?: LoadOptions): Operation<readonly Image[]> {
     return this.#operation(options, 'images.load', async (transfer, context) => {
+      const { loadImages } = await import('../transfer/load-images.ts')
       const records = await relay(loadImages(transfer, source, { ...options, signal: context.signal }), context)
       return records.map((record) => this.#handle(record))
     })
@@ -61,6 +62,7 @@ export class Images {
         const name = reference && canonicalName(withDefaultTag(reference))
         return name !== null && record.names.includes(name) ? { image: record, names: [name] } : record
       })
+      const { saveImages } = await import('../transfer/save-images.ts')
       await relay(saveImages(transfer, chosen, target, { ...options, signal: context.signal }), context)
     })
   }
@@ -71,9 +73,10 @@ export class Images {
    * @throws `layer.*`, `reference.*`, `call.bad_option`
    */
   importRootfs(source: ByteSource, options?: ImportOptions): Operation<Image> {
-    return this.#operation(options, 'images.importRootfs', async (transfer, context) =>
-      this.#handle(await relay(importRootfs(transfer, source, { ...options, signal: context.signal }), context)),
-    )
+    return this.#operation(options, 'images.importRootfs', async (transfer, context) => {
+      const { importRootfs } = await import('../transfer/import-rootfs.ts')
+      return this.#handle(await relay(importRootfs(transfer, source, { ...options, signal: context.signal }), context))
+    })
   }
 
   /** By name, id or unique id prefix. @throws `image.not_found`, `image.ambiguous`, `reference.*` */
@@ -111,10 +114,4 @@ export class Images {
   ): Operation<T> {
     return startOperation(async (context) => work(await this.#backend.transfer(), context), call, what)
   }
-}
-
-/** Passes an inner operation's progress on and gives its result. */
-async function relay<T>(inner: Operation<T>, context: OperationContext): Promise<T> {
-  for await (const event of inner) context.report(event)
-  return inner
 }

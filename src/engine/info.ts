@@ -6,7 +6,7 @@ import type { KernelFeatures } from '../host/kernel.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { formatPlatform, hostPlatform } from '../oci/platform.ts'
 import { coreTokens } from './core-tokens.ts'
-import type { Parts } from './wiring.ts'
+import type { Parts } from './parts.ts'
 
 /** The engine at a glance. */
 export interface EngineInfo {

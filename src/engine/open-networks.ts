@@ -4,7 +4,7 @@ import { NetworkService } from '../network/network-service.ts'
 import { coreTokens } from './core-tokens.ts'
 import type { ParsedEngineOptions } from './engine-options.ts'
 import type { OpenedDrivers } from './opened-drivers.ts'
-import type { Parts } from './wiring.ts'
+import type { Parts } from './parts.ts'
 
 /** Makes the records of the networks that every root has; nothing on the host before their first use. */
 export function openNetworks(

@@ -9,8 +9,9 @@ import { type ConsistencyReport, checkEngine } from './check-engine.ts'
 import { coreParts } from './core-parts.ts'
 import { coreTokens } from './core-tokens.ts'
 import { defaultRoot, type ParsedEngineOptions } from './engine-options.ts'
+import { definePart } from './parts.ts'
 import { endMonitor } from './root-processes.ts'
-import { definePart, wire } from './wiring.ts'
+import { wire } from './wiring.ts'
 
 /**
  * Builds the records of a root anew where they cannot be read; null when they can. Steps, each of which may be the last

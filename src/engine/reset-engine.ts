@@ -1,6 +1,6 @@
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { coreTokens } from './core-tokens.ts'
-import type { Parts } from './wiring.ts'
+import type { Parts } from './parts.ts'
 
 /** Gives back the ids of the containers it removed. */
 export async function resetEngine(parts: Parts, call?: CallOptions): Promise<readonly string[]> {
