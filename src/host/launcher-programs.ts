@@ -63,7 +63,9 @@ export class LauncherPrograms {
     this.#epoll.remove(program.pidfd)
     closeSync(program.pidfd)
     if ('code' in status) return { code: status.code, signal: null }
-    return { code: null, signal: signalNames.get(status.signal) ?? 'SIGKILL' }
+    const signal = signalNames.get(status.signal)
+    // Real-time signals have no name in Node: as a shell would say it.
+    return signal ? { code: null, signal } : { code: 128 + status.signal, signal: null }
   }
 
   kill(id: number): void {
