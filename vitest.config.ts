@@ -39,7 +39,10 @@ export default defineConfig({
           name: 'system',
           include: ['src/testing/system/**/*.test.ts'],
           // The kernel for the throw-away machine exists for x86-64 only.
-          exclude: process.arch === 'x64' ? [] : ['src/testing/system/pure-v2.test.ts'],
+          exclude:
+            process.arch === 'x64'
+              ? []
+              : ['src/testing/system/pure-v2.test.ts', 'src/testing/system/storage-vm.test.ts'],
           pool: 'forks',
           fileParallelism: false,
           execArgv,

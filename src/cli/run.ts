@@ -19,6 +19,7 @@ const options = {
   memory: { type: 'string', short: 'm' },
   cpus: { type: 'string' },
   'pids-limit': { type: 'string' },
+  'storage-opt': { type: 'string', multiple: true },
   'read-only': { type: 'boolean' },
   interactive: { type: 'boolean', short: 'i' },
   detach: { type: 'boolean', short: 'd' },
@@ -37,6 +38,16 @@ function parseEnvironment(entries: readonly string[]): Record<string, string> {
       return own === undefined ? [] : [[entry, own]]
     }),
   )
+}
+
+/** Docker's form; `size` is the only one it has on Linux. */
+function parseStorageOptions(entries: readonly string[]): Pick<ContainerSpec, 'storageSize'> {
+  let given: Pick<ContainerSpec, 'storageSize'> = {}
+  for (const entry of entries) {
+    if (!entry.startsWith('size=')) throw new UsageError(`--storage-opt takes size=BYTES, not "${entry}"`)
+    given = { storageSize: entry.slice('size='.length) }
+  }
+  return given
 }
 
 const networksOf = (name: string): NonNullable<ContainerSpec['networks']> =>
@@ -59,6 +70,7 @@ function specOf(values: Values, image: string, command: readonly string[]): Cont
     ...(values.hostname !== undefined && { hostname: values.hostname }),
     ...(values.entrypoint !== undefined && { entrypoint: values.entrypoint === '' ? null : [values.entrypoint] }),
     ...(values.network !== undefined && { networks: networksOf(values.network) }),
+    ...parseStorageOptions(values['storage-opt'] ?? []),
     ...(values['read-only'] && { readOnly: true }),
     ...(values.interactive && { stdin: true }),
     ...(values.detach && { lifetime: 'detached' }),

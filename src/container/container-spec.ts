@@ -65,6 +65,11 @@ export interface ContainerSpec {
   readonly ulimits?: Ulimits
   /** Size of /dev/shm: bytes or text such as `128m`. Default 64 MiB. */
   readonly shmSize?: number | string
+  /**
+   * Limit of what the container may write into its root: bytes or text such as `10g`; `docker run --storage-opt size=`.
+   * Needs project quotas on the file system of the data root. Default: no limit.
+   */
+  readonly storageSize?: number | string
   /** Default: the engine's. */
   readonly log?: { readonly driver: string; readonly options?: Readonly<Record<string, string>> }
   /** Name or number. Default: the image's, else SIGTERM. */

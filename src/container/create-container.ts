@@ -38,7 +38,7 @@ export async function createContainer(
     mkdirSync(directory, { mode: 0o700 })
     rollback.defer(() => rmSync(directory, { recursive: true, force: true }))
     rollback.defer(() => services.roots.remove(id, durable))
-    await services.roots.create(id, stored.image.chain, durable, call)
+    await services.roots.create(id, stored.image.chain, { ...call, durable, quotaBytes: stored.storageBytes })
     throwIfAborted(call, 'create')
     const record = services.records.move(claimed, ['creating'], 'created', {}, { action: 'create' })
     if (!record) throw new Error(`container ${id} vanished while it was created`)

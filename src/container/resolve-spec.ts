@@ -84,6 +84,7 @@ export async function resolveSpec(
       resources: input.resources ?? {},
       ulimits: input.ulimits ?? {},
       shmBytes: input.shmSize ?? defaultShmBytes,
+      ...(input.storageSize !== undefined && { storageBytes: input.storageSize }),
       log,
       stopSignal: run.stopSignal,
       stopTimeoutMs: input.stopTimeout ?? (config.StopTimeout ? config.StopTimeout * 1000 : defaultStopTimeoutMs),
@@ -157,6 +158,11 @@ function parseSpec(spec: ContainerSpec) {
       const size = parseBytes(value)
       if (size !== null && size > 0) return size
       throw bad(key, "takes bytes or text such as '128m'", value)
+    },
+    storageSize: (value, key) => {
+      const size = parseBytes(value)
+      if (size !== null && size > 0) return size
+      throw bad(key, "takes bytes or text such as '10g'", value)
     },
     log: (value, key) => {
       const parsed = parseOptionObject('log', object(value, key), {

@@ -30,7 +30,12 @@ export interface ContainerImage {
 
 /** Writable roots of containers. */
 export interface ContainerRoots {
-  create(id: ContainerId, chain: Digest | null, durable: boolean, call?: CallOptions): Promise<readonly MountSpec[]>
+  /** `quotaBytes` limits what it may hold beyond its image. */
+  create(
+    id: ContainerId,
+    chain: Digest | null,
+    options: CallOptions & { readonly durable: boolean; readonly quotaBytes?: number | undefined },
+  ): Promise<readonly MountSpec[]>
   mounts(id: ContainerId, call?: CallOptions): Promise<readonly MountSpec[]>
   remove(id: ContainerId, durable: boolean, call?: CallOptions): Promise<void>
 }

@@ -48,6 +48,8 @@ export interface StoredSpec {
   readonly resources: Resources
   readonly ulimits: Ulimits
   readonly shmBytes: number
+  /** Limit of what it may write into its root; absent for none. */
+  readonly storageBytes?: number
   readonly log: { readonly driver: string; readonly options: Readonly<Record<string, string>> }
   readonly stopSignal: number
   readonly stopTimeoutMs: number

@@ -7,10 +7,11 @@ import type { Launcher } from '../host/launcher.ts'
 import type { Links } from '../host/links.ts'
 import type { MountTable } from '../host/mount-table.ts'
 import type { ProcessControl } from '../host/process-control.ts'
+import type { ProjectQuotas } from '../host/project-quotas.ts'
 import type { Xattrs } from '../host/xattr.ts'
 
 /** The version of this contract; drivers declare the range they were written for. */
-export const driverKitVersion = '1.0.0'
+export const driverKitVersion = '1.1.0'
 
 /**
  * All that drivers may do to the machine. The same object in every driver; tests hand in fakes, and conformance suites
@@ -25,6 +26,8 @@ export interface DriverHost {
   readonly xattrs: Xattrs
   readonly cgroups: Cgroups
   readonly processes: ProcessControl
+  /** Limits of what directories occupy. Since 1.1. */
+  readonly projectQuotas: ProjectQuotas
   /** Makes a named pipe, mode 0600. */
   makeFifo(path: string): void
   /** The mounts of the host as this process sees them, read anew. */

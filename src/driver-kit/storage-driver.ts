@@ -65,7 +65,10 @@ export interface StorageDriver extends AsyncDisposable {
 }
 
 export interface PrepareOptions extends CallOptions {
-  /** Size limit in bytes (capability `quota`). */
+  /**
+   * Size limit in bytes (capability `quota`) of what the draft holds beyond its parent. Writing more fails with EDQUOT or
+   * ENOSPC. The limit stays when the draft is mounted again, and ends with `commit`.
+   */
   readonly quotaBytes?: number | undefined
   /**
    * The draft need not survive power loss: what programs in it fsync may stay in memory, and unmounting it writes
@@ -80,6 +83,8 @@ export interface StorageCapabilities {
   readonly maxDepth: number
   /** Drafts can have a size limit. */
   readonly quota: boolean
+  /** For capabilities that are false on this machine only: what is missing, and what brings it. Since 1.1. */
+  readonly reasons?: { readonly quota?: string; readonly idMap?: string }
   /** Mounts can shift owners (id-mapped mounts). */
   readonly idMap: boolean
   /** `freeze` costs about nothing. */

@@ -76,6 +76,16 @@ export class TreeStore implements AsyncDisposable {
     }
   }
 
+  /** Id of this opening of the directory. */
+  get instance(): string {
+    return this.#instance.id
+  }
+
+  /** Ids of all openings that live, this one included; dead ones are forgotten. */
+  instances(): ReadonlySet<string> {
+    return livingInstances(join(this.directory, 'instances'), this.#context.host, this.#instance.id)
+  }
+
   /** Null for unknown ids. */
   find(id: AnyId): StoredTree | null {
     this.checkOpen()
@@ -246,7 +256,7 @@ export class TreeStore implements AsyncDisposable {
 
   #sweep(): void {
     this.#trash.sweep()
-    const living = livingInstances(join(this.directory, 'instances'), this.#context.host, this.#instance.id)
+    const living = this.instances()
     for (const name of readdirSync(join(this.directory, 'staging')))
       if (!living.has(name.split('.')[0]!))
         this.#trash.take(join(this.directory, 'staging', name), this.#temporaryName())

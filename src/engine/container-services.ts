@@ -66,8 +66,8 @@ export async function openContainerServices(
     diagnostics,
     runtime,
     roots: {
-      create: (draft, chain, durable, call) =>
-        storage.createDraft(draft, chain, { ...call, kind: 'container', owner: owner.id, durable }),
+      create: (draft, chain, options) =>
+        storage.createDraft(draft, chain, { ...options, kind: 'container', owner: owner.id }),
       mounts: (draft, call) => storage.draftMounts(draft, call),
       remove: (draft, durable, call) => storage.removeDraft(draft, { ...call, durable }),
     },

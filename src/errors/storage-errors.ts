@@ -23,6 +23,10 @@ export const storageErrors = defineErrors('storage', {
     help: 'The disk or the quota of the storage directory is full. Free space and try again.',
   },
   unsupported: { kind: 'unsupported', help: 'The storage driver declares that it cannot do this.' },
+  no_quota: {
+    kind: 'unsupported',
+    help: 'The file system of the data root does not limit what directories occupy. The message says which mount option or feature is missing.',
+  },
   newer_format: {
     kind: 'failed_precondition',
     help: 'The storage directory was written by a newer version. Use that version, or another root.',

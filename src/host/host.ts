@@ -14,6 +14,7 @@ import { readMountTable } from './mount-info.ts'
 import type { MountTable } from './mount-table.ts'
 import { makeFifo } from './pipe.ts'
 import { type ProcessControl, processControl } from './process-control.ts'
+import { type ProjectQuotas, projectQuotas } from './project-quotas.ts'
 import { runCommand } from './run-command.ts'
 import type { Xattrs } from './xattr.ts'
 import { createXattrs } from './xattrs.ts'
@@ -27,6 +28,7 @@ export interface Host extends AsyncDisposable {
   readonly xattrs: Xattrs
   readonly cgroups: Cgroups
   readonly processes: ProcessControl
+  readonly projectQuotas: ProjectQuotas
   /** Makes a named pipe, mode 0600. */
   makeFifo(path: string): void
   mountTable(): MountTable
@@ -64,6 +66,7 @@ export function createHost(options: HostOptions): Host {
     xattrs: createXattrs(),
     cgroups,
     processes: processControl,
+    projectQuotas,
     makeFifo,
     mountTable: () => readMountTable(),
     features: readKernelFeatures,

@@ -158,4 +158,25 @@ describe('the guard around storage drivers', () => {
     expect(await guard.reclaim()).toEqual({ freedBytes: null })
     expect(log).toEqual([])
   })
+
+  test('says why sizes cannot be limited here, and checks the size where they can', async () => {
+    const lacking = slowDriver()
+    const reasons = { quota: 'the mount option pquota is missing: mount it with pquota' }
+    const guard = new StorageGuard({ ...lacking.driver, capabilities: { ...lacking.driver.capabilities, reasons } })
+    for (const work of [guard.prepare(draft('a'), null, { quotaBytes: 1 }), guard.resize(draft('a'), 1)])
+      await expect(work).rejects.toMatchObject({
+        code: 'storage.no_quota',
+        kind: 'unsupported',
+        message: expect.stringMatching(/mount option pquota is missing/),
+      })
+    const able = slowDriver({ resize: async () => {} })
+    const limiting = new StorageGuard({ ...able.driver, capabilities: { ...able.driver.capabilities, quota: true } })
+    for (const bad of [0, -1, 1.5, Number.NaN]) {
+      await expect(limiting.prepare(draft('a'), null, { quotaBytes: bad })).rejects.toMatchObject({
+        code: 'call.bad_option',
+      })
+      await expect(limiting.resize(draft('a'), bad)).rejects.toMatchObject({ code: 'call.bad_option' })
+    }
+    expect([...lacking.log, ...able.log]).toEqual([])
+  })
 })

@@ -49,7 +49,10 @@ export class StorageGuard implements StorageDriver {
   }
 
   prepare(draft: DraftId, parent: SnapshotId | null, options?: PrepareOptions): Promise<readonly MountSpec[]> {
-    if (options?.quotaBytes !== undefined && !this.capabilities.quota) return this.#unsupported('size limits', draft)
+    if (options?.quotaBytes !== undefined) {
+      if (!this.capabilities.quota) return this.#noQuota(draft)
+      if (!isSize(options.quotaBytes)) return badSize(draft, options.quotaBytes)
+    }
     return this.#make(draft, parent, () => this.#inner.prepare(draft, parent, options), options)
   }
 
@@ -79,7 +82,8 @@ export class StorageGuard implements StorageDriver {
 
   resize(draft: DraftId, bytes: number, call?: CallOptions): Promise<void> {
     const { resize } = this.#inner
-    if (!resize || !this.capabilities.quota) return this.#unsupported('size limits', draft)
+    if (!resize || !this.capabilities.quota) return this.#noQuota(draft)
+    if (!isSize(bytes)) return badSize(draft, bytes)
     return this.#call(`Resizing ${draft}`, call, [draft], () => resize.call(this.#inner, draft, bytes, call))
   }
 
@@ -214,6 +218,17 @@ export class StorageGuard implements StorageDriver {
       })
   }
 
+  async #noQuota(draft: DraftId): Promise<never> {
+    const reason = this.capabilities.reasons?.quota
+    if (reason === undefined) return this.#unsupported('size limits', draft)
+    this.#checkOpen()
+    throw storageErrors.error('no_quota', {
+      message: `The size of ${draft} cannot be limited: ${reason}. Otherwise leave the limit out.`,
+      subject: { type: 'draft', id: draft },
+      details: { reason },
+    })
+  }
+
   async #unsupported(what: string, id: string): Promise<never> {
     this.#checkOpen()
     throw storageErrors.error('unsupported', {
@@ -231,4 +246,14 @@ export class StorageGuard implements StorageDriver {
       cause: error,
     })
   }
+}
+
+const isSize = (bytes: number): boolean => Number.isSafeInteger(bytes) && bytes > 0
+
+async function badSize(draft: DraftId, bytes: number): Promise<never> {
+  throw callErrors.error('bad_option', {
+    message: `The size limit of ${draft} must be a whole number of bytes from 1 on, got ${bytes}.`,
+    subject: { type: 'draft', id: draft },
+    details: { bytes },
+  })
 }

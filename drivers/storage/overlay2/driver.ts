@@ -16,6 +16,8 @@ import {
   type StorageHealth,
   type StoredTree,
   storageErrors,
+  type TreeProject,
+  TreeProjects,
   TreeStore,
   throwIfAborted,
   treeUsage,
@@ -35,28 +37,32 @@ const formatVersion = 1
  */
 export class Overlay2Driver implements StorageDriver {
   readonly name = 'overlay2'
-  readonly capabilities: StorageCapabilities = {
-    maxDepth: kernelMaxDepth,
-    quota: false,
-    idMap: false,
-    cloneDraft: false,
-    changeHint: true,
-  }
+  readonly capabilities: StorageCapabilities
   readonly #context: DriverContext
   readonly #support: OverlaySupport
   readonly #store: TreeStore
+  readonly #projects: TreeProjects
 
-  private constructor(context: DriverContext, support: OverlaySupport, store: TreeStore) {
+  private constructor(context: DriverContext, support: OverlaySupport, store: TreeStore, projects: TreeProjects) {
     this.#context = context
     this.#support = support
     this.#store = store
+    this.#projects = projects
+    this.capabilities = {
+      maxDepth: kernelMaxDepth,
+      quota: projects.state.enforced,
+      ...(projects.reason === undefined ? {} : { reasons: { quota: projects.reason } }),
+      idMap: false,
+      cloneDraft: false,
+      changeHint: true,
+    }
   }
 
   static async open(context: DriverContext, options: Overlay2Options, call?: CallOptions): Promise<Overlay2Driver> {
     const support = await findSupport(context, options, call)
     const store = await TreeStore.open(context, { driver: 'overlay2', version: formatVersion }, call)
     try {
-      const driver = new Overlay2Driver(context, support, store)
+      const driver = new Overlay2Driver(context, support, store, await TreeProjects.open(context, store, call))
       driver.#sweepTrials()
       return driver
     } catch (error) {
@@ -66,17 +72,26 @@ export class Overlay2Driver implements StorageDriver {
   }
 
   async prepare(draft: DraftId, parent: SnapshotId | null, options?: PrepareOptions): Promise<readonly MountSpec[]> {
-    if (options?.quotaBytes !== undefined) throw noQuota(draft)
-    return this.#create(draft, parent, 'draft', options?.volatile ?? false, options)
+    const volatile = options?.volatile ?? false
+    if (options?.quotaBytes === undefined) return this.#create(draft, parent, 'draft', { volatile }, options)
+    const project = await this.#projects.claim(draft, options)
+    try {
+      const quota = { project, bytes: options.quotaBytes }
+      return await this.#create(draft, parent, 'draft', { volatile, quota }, options)
+    } catch (error) {
+      project.release()
+      throw error
+    }
   }
 
   async view(draft: DraftId, parent: SnapshotId | null, options?: CallOptions): Promise<readonly MountSpec[]> {
-    return this.#create(draft, parent, 'view', false, options)
+    return this.#create(draft, parent, 'view', {}, options)
   }
 
   async mounts(draft: DraftId, call?: CallOptions): Promise<readonly MountSpec[]> {
     throwIfAborted(call, `Reading the mounts of ${draft}`)
     const tree = this.#store.draft(draft)
+    this.#projects.check(tree)
     // A volatile mount leaves a mark that keeps the kernel from mounting the same directories again.
     if (tree.facts['volatile'] === true)
       rmSync(join(tree.directory, 'work/work/incompat'), { recursive: true, force: true })
@@ -94,7 +109,13 @@ export class Overlay2Driver implements StorageDriver {
     }
   }
 
+  async resize(draft: DraftId, bytes: number, call?: CallOptions): Promise<void> {
+    throwIfAborted(call, `Resizing ${draft}`)
+    this.#projects.of(this.#store.draft(draft)).limitTo(bytes)
+  }
+
   async commit(draft: DraftId, as: SnapshotId, options?: CallOptions): Promise<void> {
+    const made = this.#projects.inUse ? this.#store.find(draft) : null
     const snapshot = await this.#store.commit(
       draft,
       as,
@@ -104,11 +125,14 @@ export class Overlay2Driver implements StorageDriver {
       options,
     )
     rmSync(join(snapshot.directory, 'work'), { recursive: true, force: true })
+    this.#projects.free(made)
   }
 
   async remove(id: DraftId | SnapshotId, call?: CallOptions): Promise<void> {
     throwIfAborted(call, `Removing ${id}`)
+    const removed = this.#projects.inUse ? this.#store.find(id) : null
     this.#store.remove(id)
+    this.#projects.free(removed)
   }
 
   async stat(id: DraftId | SnapshotId, call?: CallOptions): Promise<SnapshotInfo> {
@@ -141,6 +165,7 @@ export class Overlay2Driver implements StorageDriver {
         'Native Overlay Diff': 'true',
         userxattr: String(this.#support.xattrPrefix === 'user.overlay.'),
         volatile: String(this.#support.volatile),
+        'Project Quota': String(this.#projects.state.enforced),
       },
     }
   }
@@ -160,7 +185,7 @@ export class Overlay2Driver implements StorageDriver {
     id: DraftId,
     parentId: SnapshotId | null,
     kind: 'draft' | 'view',
-    volatile: boolean,
+    wish: { volatile?: boolean; quota?: { project: TreeProject; bytes: number } },
     call: CallOptions | undefined,
   ): Promise<readonly MountSpec[]> {
     const parent = parentId === null ? null : this.#store.snapshot(parentId)
@@ -171,19 +196,28 @@ export class Overlay2Driver implements StorageDriver {
         subject: { type: 'draft', id },
         details: { maxDepth: kernelMaxDepth },
       })
-    const facts = { lower, ...(volatile && parent ? { volatile: true } : {}) }
+    const { quota } = wish
+    const facts = {
+      lower,
+      ...(wish.volatile && parent ? { volatile: true } : {}),
+      ...(quota ? { project: quota.project.id } : {}),
+    }
     const tree = await this.#store.create(
       { id, parent, kind, facts },
       (directory) => {
         if (kind === 'view' && parent) return
         const diff = join(directory, 'diff')
         mkdirSync(diff, { mode: 0o755 })
+        quota?.project.assign(diff)
         // Whatever the umask of the process is.
         if (!parent) chmodSync(diff, 0o755)
         else {
           mkdirSync(join(directory, 'work'), { mode: 0o700 })
+          // Copies upwards are made there and then moved, which only works within one project.
+          quota?.project.assign(join(directory, 'work'))
           this.#copyAttributes(join(parent.directory, 'diff'), diff)
         }
+        quota?.project.limitTo(quota.bytes)
       },
       call,
     )
@@ -237,9 +271,3 @@ export class Overlay2Driver implements StorageDriver {
 const lowerIds = (tree: StoredTree): readonly string[] => (tree.facts as { lower?: readonly string[] }).lower ?? []
 
 const infoOf = ({ id, kind, parent, createdAt }: StoredTree): SnapshotInfo => ({ id, kind, parent, createdAt })
-
-const noQuota = (draft: DraftId) =>
-  storageErrors.error('unsupported', {
-    message: `Storage driver overlay2 cannot limit the size of ${draft}: its file system has no project quotas. Leave the limit out.`,
-    subject: { type: 'draft', id: draft },
-  })

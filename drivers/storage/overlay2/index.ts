@@ -14,7 +14,7 @@ export type { Overlay2Options } from './options.ts'
 export const overlay2Storage: DriverDefinition<'storage', Overlay2Options> = {
   type: 'storage',
   name: 'overlay2',
-  kit: '^1.0.0',
+  kit: '^1.1.0',
   parseOptions,
   probe,
   open: (context, options, call) => Overlay2Driver.open(context, options, call),

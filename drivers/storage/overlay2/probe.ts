@@ -33,6 +33,7 @@ export async function probe(context: DriverContext, options: Overlay2Options, ca
       'Using metacopy': 'false',
       'Native Overlay Diff': 'true',
       userxattr: String(support.xattrPrefix === 'user.overlay.'),
+      'Project Quota': describeQuota(context),
     },
     ...(isNearlyFull(context.directory) ? { warnings: [`The disk of ${context.directory} is nearly full.`] } : {}),
   }
@@ -62,6 +63,12 @@ function explain(error: unknown, reason: string, backing: string): MissingRequir
         hint: 'the kernel log (dmesg) says why; put the data root on ext4, xfs or btrfs, or use driver vfs',
       }
   }
+}
+
+/** For people: whether sizes of containers can be limited, and what it takes. */
+function describeQuota(context: DriverContext): string {
+  const state = context.host.projectQuotas.state(context.directory)
+  return state.enforced ? 'true' : `false (${state.missing} is missing: ${state.hint})`
 }
 
 export function isNearlyFull(directory: string): boolean {

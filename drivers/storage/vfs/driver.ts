@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, statfsSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   type CallOptions,
@@ -14,7 +14,8 @@ import {
   type StorageDriver,
   type StorageHealth,
   type StoredTree,
-  storageErrors,
+  type TreeProject,
+  TreeProjects,
   TreeStore,
   throwIfAborted,
   treeUsage,
@@ -27,39 +28,46 @@ const formatVersion = 1
 /** Every tree is a whole copy of its parent's, changed in place. Works on any file system, nested and in containers. */
 export class VfsDriver implements StorageDriver {
   readonly name = 'vfs'
-  readonly capabilities: StorageCapabilities = {
-    maxDepth: Number.MAX_SAFE_INTEGER,
-    quota: false,
-    idMap: false,
-    cloneDraft: false,
-    changeHint: true,
-  }
+  readonly capabilities: StorageCapabilities
   readonly #context: DriverContext
   readonly #store: TreeStore
+  readonly #projects: TreeProjects
 
-  private constructor(context: DriverContext, store: TreeStore) {
+  private constructor(context: DriverContext, store: TreeStore, projects: TreeProjects) {
     this.#context = context
     this.#store = store
+    this.#projects = projects
+    this.capabilities = {
+      maxDepth: Number.MAX_SAFE_INTEGER,
+      quota: projects.state.enforced,
+      ...(projects.reason === undefined ? {} : { reasons: { quota: projects.reason } }),
+      idMap: false,
+      cloneDraft: false,
+      changeHint: true,
+    }
   }
 
   static async open(context: DriverContext, call?: CallOptions): Promise<VfsDriver> {
-    return new VfsDriver(context, await TreeStore.open(context, { driver: 'vfs', version: formatVersion }, call))
+    const store = await TreeStore.open(context, { driver: 'vfs', version: formatVersion }, call)
+    try {
+      return new VfsDriver(context, store, await TreeProjects.open(context, store, call))
+    } catch (error) {
+      await store[Symbol.asyncDispose]()
+      throw error
+    }
   }
 
   async prepare(draft: DraftId, parent: SnapshotId | null, options?: PrepareOptions): Promise<readonly MountSpec[]> {
-    if (options?.quotaBytes !== undefined)
-      throw storageErrors.error('unsupported', {
-        message: `Storage driver vfs cannot limit the size of ${draft}. Leave the limit out, or use another driver.`,
-        subject: { type: 'draft', id: draft },
-      })
     const below = parent === null ? null : this.#store.snapshot(parent)
-    const tree = await this.#store.create(
-      { id: draft, parent: below, kind: 'draft', facts: {} },
-      (directory) =>
-        below ? copyTree(this.#context.host, treeOf(below), join(directory, 'tree'), options) : makeRoot(directory),
-      options,
-    )
-    return this.#mountsOf(tree)
+    const project = options?.quotaBytes === undefined ? null : await this.#projects.claim(draft, options)
+    try {
+      const facts = project ? { project: project.id } : {}
+      const make = (directory: string) => this.#fill(directory, below, project, options)
+      return this.#mountsOf(await this.#store.create({ id: draft, parent: below, kind: 'draft', facts }, make, options))
+    } catch (error) {
+      project?.release()
+      throw error
+    }
   }
 
   async view(draft: DraftId, parent: SnapshotId | null, options?: CallOptions): Promise<readonly MountSpec[]> {
@@ -74,7 +82,9 @@ export class VfsDriver implements StorageDriver {
 
   async mounts(draft: DraftId, call?: CallOptions): Promise<readonly MountSpec[]> {
     throwIfAborted(call, `Reading the mounts of ${draft}`)
-    return this.#mountsOf(this.#store.draft(draft))
+    const tree = this.#store.draft(draft)
+    this.#projects.check(tree)
+    return this.#mountsOf(tree)
   }
 
   async changes(draft: DraftId, call?: CallOptions): Promise<ChangeHint> {
@@ -83,7 +93,14 @@ export class VfsDriver implements StorageDriver {
     return { format: 'trees', directory: this.#shown(tree), parent: this.#parentTree(tree) }
   }
 
+  async resize(draft: DraftId, bytes: number, call?: CallOptions): Promise<void> {
+    throwIfAborted(call, `Resizing ${draft}`)
+    const tree = this.#store.draft(draft)
+    this.#projects.of(tree).limitTo(copiedBytes(tree) + bytes)
+  }
+
   async commit(draft: DraftId, as: SnapshotId, options?: CallOptions): Promise<void> {
+    const made = this.#projects.inUse ? this.#store.find(draft) : null
     await this.#store.commit(
       draft,
       as,
@@ -92,11 +109,14 @@ export class VfsDriver implements StorageDriver {
       },
       options,
     )
+    this.#projects.free(made)
   }
 
   async remove(id: DraftId | SnapshotId, call?: CallOptions): Promise<void> {
     throwIfAborted(call, `Removing ${id}`)
+    const removed = this.#projects.inUse ? this.#store.find(id) : null
     this.#store.remove(id)
+    this.#projects.free(removed)
   }
 
   async stat(id: DraftId | SnapshotId, call?: CallOptions): Promise<SnapshotInfo> {
@@ -124,7 +144,7 @@ export class VfsDriver implements StorageDriver {
     return {
       state: full ? 'degraded' : 'good',
       messages: full ? [`The disk of ${this.#context.directory} is nearly full. Remove images or containers.`] : [],
-      facts: {},
+      facts: { 'Project Quota': String(this.#projects.state.enforced) },
     }
   }
 
@@ -137,6 +157,23 @@ export class VfsDriver implements StorageDriver {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#store[Symbol.asyncDispose]()
+  }
+
+  async #fill(
+    directory: string,
+    below: StoredTree | null,
+    project: TreeProject | null,
+    options: PrepareOptions | undefined,
+  ): Promise<void> {
+    const tree = join(directory, 'tree')
+    if (project || !below) makeRoot(directory)
+    project?.assign(tree)
+    if (below) await copyTree(this.#context.host, treeOf(below), tree, options)
+    if (!project || options?.quotaBytes === undefined) return
+    // The copy is charged as well, and is not what the caller wants limited.
+    const copied = project.used()
+    writeFileSync(join(directory, copiedName), String(copied), { mode: 0o600 })
+    project.limitTo(copied + options.quotaBytes)
   }
 
   #parentTree(tree: StoredTree): string | null {
@@ -152,6 +189,10 @@ export class VfsDriver implements StorageDriver {
     return [{ type: 'bind', source: this.#shown(tree), options: tree.kind === 'view' ? ['bind', 'ro'] : ['bind'] }]
   }
 }
+
+/** Beside the tree of a draft with a size limit: how much of it is the parent's copy, in bytes. */
+const copiedName = 'copied-bytes'
+const copiedBytes = (tree: StoredTree): number => Number(readFileSync(join(tree.directory, copiedName), 'utf8'))
 
 const treeOf = (tree: StoredTree): string => join(tree.directory, 'tree')
 

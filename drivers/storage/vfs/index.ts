@@ -14,7 +14,7 @@ export type { VfsOptions } from './options.ts'
 export const vfsStorage: DriverDefinition<'storage', VfsOptions> = {
   type: 'storage',
   name: 'vfs',
-  kit: '^1.0.0',
+  kit: '^1.1.0',
   parseOptions,
   probe,
   open: (context, _options, call) => VfsDriver.open(context, call),

@@ -10,6 +10,7 @@ const table = {
   pidfd_open: { x64: 434, arm64: 434 },
   openat2: { x64: 437, arm64: 437 },
   mount_setattr: { x64: 442, arm64: 442 },
+  quotactl_fd: { x64: 443, arm64: 443 },
 } as const
 
 export function syscallNumber(name: keyof typeof table): number {
