@@ -1,4 +1,4 @@
-import { type FSWatcher, watch } from 'node:fs'
+import { type FSWatcher, utimesSync, watch } from 'node:fs'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Database, Durability, SqlValue } from './database.ts'
 import type { RootPaths } from './paths.ts'
@@ -44,6 +44,8 @@ type EventRow = {
 const page = 500
 /** The journal keeps this many events. */
 const kept = 100_000
+/** When a reader looks again after it was woken: a writer may have been killed before it could say that it was done. */
+const looksAfterMs = [20, 200, 1000]
 
 /** The record of what happened; readers in all processes see every event once and in order. */
 export class EventJournal {
@@ -79,7 +81,25 @@ export class EventJournal {
     // After the transaction around it, if there is one, has committed.
     queueMicrotask(() => {
       for (const wake of this.#listeners) wake()
+      this.#touch()
     })
+  }
+
+  /**
+   * Wakes readers in other processes. They hear of the write to the WAL too, but that comes before the commit can be
+   * seen, by as much as an fsync takes.
+   */
+  #touch(): void {
+    try {
+      const now = new Date()
+      utimesSync(this.#wal, now, now)
+    } catch {
+      // Closed meanwhile, which takes the file away and wakes them as well.
+    }
+  }
+
+  get #wal(): string {
+    return `${this.#paths.database}-wal`
   }
 
   /** The newest event's number, 0n when there is none. */
@@ -94,7 +114,7 @@ export class EventJournal {
       yield* this.#drain(query, after)
       return
     }
-    const changes = new ChangeSignal(this.#listeners, `${this.#paths.database}-wal`, query)
+    const changes = new ChangeSignal(this.#listeners, this.#wal, query)
     try {
       while (true) {
         changes.reset()
@@ -159,16 +179,21 @@ export class EventJournal {
 class ChangeSignal implements Disposable {
   readonly #listeners: Set<() => void>
   readonly #wake = () => this.#resolve?.()
+  readonly #onWrite = () => {
+    this.#wake()
+    this.#lookLater(0)
+  }
   readonly #watcher: FSWatcher
   readonly #timer: NodeJS.Timeout | null
   readonly #signal: AbortSignal | undefined
   #resolve: (() => void) | null = null
   #changed: Promise<void> = Promise.resolve()
+  #later: NodeJS.Timeout | undefined
 
   constructor(listeners: Set<() => void>, wal: string, query: EventQuery) {
     this.#listeners = listeners
     this.#listeners.add(this.#wake)
-    this.#watcher = watch(wal, this.#wake)
+    this.#watcher = watch(wal, this.#onWrite)
     this.#watcher.on('error', this.#wake)
     this.#timer = query.until ? setTimeout(this.#wake, Math.max(0, query.until.getTime() - Date.now()) + 1) : null
     this.#signal = query.signal
@@ -187,10 +212,21 @@ class ChangeSignal implements Disposable {
     return this.#changed
   }
 
+  #lookLater(round: number): void {
+    clearTimeout(this.#later)
+    const ms = looksAfterMs[round]
+    if (ms === undefined) return
+    this.#later = setTimeout(() => {
+      this.#wake()
+      this.#lookLater(round + 1)
+    }, ms)
+  }
+
   [Symbol.dispose](): void {
     this.#listeners.delete(this.#wake)
     this.#signal?.removeEventListener('abort', this.#wake)
     this.#watcher.close()
+    clearTimeout(this.#later)
     if (this.#timer) clearTimeout(this.#timer)
   }
 }
