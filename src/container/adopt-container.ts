@@ -1,14 +1,12 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { resumeLogPump } from '../logging/log-pump.ts'
 import { readBundleSpec } from './bundle-spec.ts'
 import { openSink } from './container-log.ts'
 import type { ContainerRecord } from './container-record.ts'
-import { reopenStdio } from './container-stdio.ts'
+import { reopenStdio, stdinEnded } from './container-stdio.ts'
+import { adoptKeeper } from './keeper.ts'
 import type { LocalHolder } from './local-holder.ts'
 import type { ContainerServices } from './services.ts'
-import { hold } from './start-container.ts'
-import { StdinWriter } from './stdin-writer.ts'
+import { hold, stdinOf } from './start-container.ts'
 import { lostExitCode, sweepRuntime } from './sweep.ts'
 
 /**
@@ -30,7 +28,8 @@ export async function adoptContainer(
           spec,
           root: { target: services.paths.containerRoot, mounts: [] },
         })
-  if (!task) {
+  const stdio = task && reopenStdio(record.spec.stdin, directory)
+  if (!task || !stdio) {
     await storeRest(services, record, directory)
     await settleLost(services, record)
     return
@@ -39,10 +38,12 @@ export async function adoptContainer(
     holder: services.owner.id,
     pid: task.pid,
     pidStart: task.startTime,
-    ...(record.startedAt ? {} : { startedAt: new Date() }),
+    ...(record.status === 'starting' ? { startedAt: new Date() } : {}),
   })
   await services.networks.adopt(record.id)
-  const stdio = reopenStdio(record.spec.stdin, directory)
+  const keeper = await adoptKeeper(services, directory, stdio.stdin)
+  // Whoever ended it may have been killed before the keeper heard of it.
+  if (stdinEnded(directory)) keeper.endStdin()
   const sink = await openSink(services, record)
   const pump = await resumeLogPump({
     stdout: stdio.stdout,
@@ -53,14 +54,14 @@ export async function adoptContainer(
     adopted: true,
     subject: record.id,
   })
-  const stdin = stdio.stdin === null ? null : new StdinWriter(stdio.stdin)
-  hold(services, holder, record, { task, pump, sink, stdin, networking: null }, stdio.seesEnd)
+  const stdin = record.spec.stdin ? stdinOf(stdio.stdin, keeper, directory) : null
+  hold(services, holder, record, { task, pump, sink, stdin, keeper, networking: null }, stdio.seesEnd)
 }
 
 // FIFOs outlive their writers only while somebody has them open: after a reboot they are empty, which is no error.
 async function storeRest(services: ContainerServices, record: ContainerRecord, directory: string): Promise<void> {
-  if (!existsSync(join(directory, 'stdout'))) return
   const stdio = reopenStdio(false, directory)
+  if (!stdio) return
   const sink = await openSink(services, record)
   const pump = await resumeLogPump({
     stdout: stdio.stdout,

@@ -75,7 +75,7 @@ export function serveStreams(holder: LocalHolder, record: ContainerRecord, stdin
   return {
     output,
     writeStdin: writer && ((bytes) => writer.write(bytes)),
-    endStdin: writer && (() => void writer.end()),
+    endStdin: writer && (() => writer.end()),
   }
 }
 

@@ -20,6 +20,7 @@ import { removeContainer } from './remove-container.ts'
 import { RootFacts } from './root-facts.ts'
 import type { ContainerServices } from './services.ts'
 import { startContainer } from './start-container.ts'
+import { startDetached } from './start-detached.ts'
 import { killContainer, stopContainer } from './stop-container.ts'
 import { type WaitCondition, waitForContainer } from './wait-container.ts'
 
@@ -56,7 +57,7 @@ export class ContainerCore implements AsyncDisposable {
   async start(id: ContainerId, onLog: ((entry: LogEntry) => void) | undefined, call?: CallOptions): Promise<void> {
     const record = this.#present(id)
     if (record.lifetime === 'detached' && this.services.owner.role === 'engine')
-      return this.services.detached.start(id, call)
+      return startDetached(this.services, record, call)
     if (record.lifetime === 'process' && record.owner !== this.services.owner.id && !record.keep)
       throw this.heldElsewhere(record, 'started')
     return startContainer(this.services, this.holder, this.#facts, record, { ...call, onLog })

@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, existsSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Stdio } from '../driver-kit/runtime-driver.ts'
 import { createPipe, makeFifo, openFifo, setPipeCapacity } from '../host/pipe.ts'
@@ -29,6 +29,15 @@ const fifoPaths = (directory: string) => ({
   stderr: join(directory, 'stderr'),
 })
 
+/** Says that somebody ended the program's input: the next holder must not open it again. */
+const endMark = (directory: string) => join(directory, 'stdin.ended')
+
+export function markStdinEnded(directory: string): void {
+  writeFileSync(endMark(directory), '')
+}
+
+export const stdinEnded = (directory: string): boolean => existsSync(endMark(directory))
+
 /**
  * Anonymous pipes for `process` containers. Named ones for `detached`: opened for both directions by the container, so
  * that the death of its holder is no SIGPIPE, and another holder finds them by name.
@@ -48,6 +57,8 @@ function anonymousStdio(withStdin: boolean): ContainerStdio {
 
 function namedStdio(withStdin: boolean, directory: string): ContainerStdio {
   const paths = fifoPaths(directory)
+  // New files: whoever still has those of an earlier run open has nothing to do with this one.
+  for (const path of [...Object.values(paths), endMark(directory)]) rmSync(path, { force: true })
   makeFifo(paths.stdout)
   makeFifo(paths.stderr)
   const input = withStdin ? openStdin(paths.stdin) : null
@@ -72,17 +83,16 @@ function openStdin(path: string): { read: number; write: number } {
   return { read, write }
 }
 
-/** The holder's ends of the streams of a container that runs already. */
-export function reopenStdio(withStdin: boolean, directory: string): Omit<ContainerStdio, 'given' | 'closeGiven'> {
+/** The holder's ends of the streams of a detached container that was started before; null when it has none. */
+export function reopenStdio(
+  withStdin: boolean,
+  directory: string,
+): Pick<ContainerStdio, 'stdin' | 'stdout' | 'stderr' | 'seesEnd'> | null {
   const paths = fifoPaths(directory)
-  const stdin = withStdin ? openSync(paths.stdin, constants.O_RDWR | constants.O_NONBLOCK) : null
-  return {
-    stdout: openFifo(paths.stdout, 'both'),
-    stderr: openFifo(paths.stderr, 'both'),
-    stdin,
-    seesEnd: false,
-    closeAll: once(() => closeAll([stdin])),
-  }
+  // Made one after the other, before anything was started.
+  if (!existsSync(paths.stdout) || !existsSync(paths.stderr)) return null
+  const stdin = withStdin && !stdinEnded(directory) && existsSync(paths.stdin) ? openFifo(paths.stdin, 'both') : null
+  return { stdin, stdout: openFifo(paths.stdout, 'both'), stderr: openFifo(paths.stderr, 'both'), seesEnd: false }
 }
 
 function assemble(

@@ -3,9 +3,11 @@ import { containerErrors } from '../errors/container-errors.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { ContainerRecord } from './container-record.ts'
 import { durabilityOf } from './container-records.ts'
+import { dismissKeeper } from './keeper.ts'
 import { liveTask } from './live-task.ts'
 import type { LocalHolder } from './local-holder.ts'
 import type { ContainerServices } from './services.ts'
+import { settledStart } from './start-detached.ts'
 import { isRunning, stateConflict } from './state-guards.ts'
 import { waitForContainer } from './wait-container.ts'
 
@@ -18,6 +20,10 @@ export async function removeContainer(
   call?: CallOptions,
 ): Promise<void> {
   let current = services.records.find(record.id)
+  if (!current) return
+  // Its monitor may have been killed at the start.
+  if (current.status === 'starting' && options.force && current.lifetime === 'detached')
+    current = await settledStart(services, current, call)
   if (!current) return
   if (isRunning(current)) {
     if (!options.force)
@@ -55,6 +61,7 @@ export async function discardContainer(
   await services.turns.next()
   await services.networks.detach(record.id, durable)
   await services.roots.remove(record.id, durable)
+  dismissKeeper(services.paths.container(record.id))
   rmSync(services.paths.container(record.id), { recursive: true, force: true })
   services.records.delete(record, announce)
 }

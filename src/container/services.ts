@@ -118,4 +118,6 @@ export interface ContainerServices {
   /** Mounts a tree for reading or preparing it; not for running from it. */
   mount(target: string, mounts: readonly MountSpec[], call?: CallOptions): Promise<MountLease>
   readonly detached: DetachedHolder
+  /** The program that holds detached containers, and its arguments; it leaves at once where one lives. */
+  readonly monitorCommand: readonly string[]
 }

@@ -13,7 +13,8 @@ import { resolveRlimits } from '../runtime/ulimits.ts'
 import { openSink } from './container-log.ts'
 import type { ContainerRecord } from './container-record.ts'
 import { durabilityOf } from './container-records.ts'
-import { openStdio } from './container-stdio.ts'
+import { markStdinEnded, openStdio } from './container-stdio.ts'
+import { type Keeper, startKeeper } from './keeper.ts'
 import type { LocalHolder } from './local-holder.ts'
 import { removeContainer } from './remove-container.ts'
 import type { RootFacts } from './root-facts.ts'
@@ -109,6 +110,8 @@ async function launch(
     diagnostics: services.diagnostics,
   })
   rollback.defer(() => pump.stop())
+  const keeper = record.lifetime === 'detached' ? await startKeeper(services, directory, stdio.stdin) : null
+  rollback.defer(() => keeper?.leave())
   const mounts = await services.roots.mounts(record.id, options)
   const task = await services.starts.run(
     async () => {
@@ -131,8 +134,8 @@ async function launch(
   )
   await services.turns.next()
   stdio.closeGiven()
-  const stdin = stdio.stdin === null ? null : new StdinWriter(stdio.stdin)
-  const running = { task, pump, sink, stdin, networking }
+  const stdin = stdio.stdin === null ? null : stdinOf(stdio.stdin, keeper, directory)
+  const running = { task, pump, sink, stdin, keeper, networking }
   const moved = services.records.move(
     record,
     ['starting'],
@@ -142,6 +145,19 @@ async function launch(
   )
   if (!moved) throw stateConflict(services.records.require(record.id), 'start')
   hold(services, holder, record, running, stdio.seesEnd)
+}
+
+/** The end is recorded and told to the keeper before this process lets go: then no later holder can undo it. */
+export function stdinOf(descriptor: number | null, keeper: Keeper | null, directory: string): StdinWriter {
+  return new StdinWriter(
+    descriptor,
+    keeper
+      ? () => {
+          markStdinEnded(directory)
+          keeper.endStdin()
+        }
+      : undefined,
+  )
 }
 
 /** Watches a running container to its end and records it; used for started and for adopted ones. */
@@ -160,18 +176,20 @@ async function finish(
   services: ContainerServices,
   holder: LocalHolder,
   record: ContainerRecord,
-  { task, pump, sink, stdin, networking }: Omit<RunningContainer, 'finished'>,
+  { task, pump, sink, stdin, keeper, networking }: Omit<RunningContainer, 'finished'>,
   seesEnd: boolean,
 ): Promise<RuntimeExit> {
   using _alive = keepAlive()
   const exit = await task.exited
   await services.turns.next()
   await attempt(services, record, 'its last output', async () => {
-    await stdin?.end()
+    await stdin?.abandon()
     await (seesEnd ? pump.finished : pump.drainAndFinish())
     await sink[Symbol.asyncDispose]()
     task.releaseOutput?.()
   })
+  // Before the record says that it has ended: afterwards nobody would look for it.
+  await attempt(services, record, 'its keeper', async () => keeper?.leave())
   await attempt(services, record, 'its network', async () => {
     if (networking) await releaseNetworking(services, record, networking)
     else await services.networks.detach(record.id, durabilityOf(record.lifetime) === 'durable')

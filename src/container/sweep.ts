@@ -1,6 +1,7 @@
 import type { OwnerRecord, Owners } from '../state/owners.ts'
 import { readBundleSpec } from './bundle-spec.ts'
 import type { ContainerRecord } from './container-record.ts'
+import { dismissKeeper } from './keeper.ts'
 import { discardContainer } from './remove-container.ts'
 import type { ContainerServices } from './services.ts'
 
@@ -63,5 +64,6 @@ async function sweepProcessContainer(services: ContainerServices, record: Contai
 export async function sweepRuntime(services: ContainerServices, record: ContainerRecord): Promise<void> {
   const directory = services.paths.container(record.id)
   const spec = readBundleSpec(directory)
+  dismissKeeper(directory)
   if (spec) await services.runtime.sweep(record.id, { directory, spec })
 }

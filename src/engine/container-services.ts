@@ -1,7 +1,7 @@
 import { ContainerCopies } from '../container/container-copies.ts'
 import { ContainerRecords } from '../container/container-records.ts'
 import type { ContainerImage, ContainerServices } from '../container/services.ts'
-import type { CgroupParent } from '../host/cgroup/parent.ts'
+import { type CgroupParent, parentPathsOf } from '../host/cgroup/parent.ts'
 import { QuickMoves } from '../host/cgroup/quick-moves.ts'
 import { canLimitSwap } from '../host/cgroup/swap-limit.ts'
 import type { ImageStore } from '../image/image-store.ts'
@@ -28,6 +28,7 @@ export interface ContainerServicesOptions {
   readonly processors: number
   cgroups(id: string): CgroupParent
   readonly scope: Scope
+  readonly monitorCommand: readonly string[]
 }
 
 /** Fills in what the verbs on containers see of the engine. */
@@ -53,6 +54,9 @@ export async function openContainerServices(
   }
   options.scope.defer(async () => {
     if (made) await removeOwnCgroups(host.cgroups, made.path)
+    // A monitor that only took over has made none, and leaves when nobody is in those of its root any more.
+    else if (options.role === 'monitor')
+      for (const path of parentPathsOf(id)) if (host.cgroups.exists(path)) await removeOwnCgroups(host.cgroups, path)
   })
   const guard = options.scope.own(new GuardKeeper(owner.id, cgroups, diagnostics))
   const quickMoves = options.scope.own(new QuickMoves(() => (options.role === 'monitor' ? process.pid : guard.pid)))
@@ -97,6 +101,7 @@ export async function openContainerServices(
     logDriver: (name) => logs.get(name),
     mount: (target, mounts, call) => host.launcher.mount({ target, mounts }, call),
     detached: parts.get(t.monitor),
+    monitorCommand: options.monitorCommand,
   }
 }
 

@@ -84,16 +84,7 @@ export function coreParts(
     }),
     definePart(t.monitor, (parts) => {
       const { paths } = parts.get(t.state)
-      return new MonitorControl(paths, () =>
-        spawnMonitor(
-          paths,
-          monitorCommand({
-            root: paths.root,
-            runtime: options.runtime ?? null,
-            driverModules: (options.drivers ?? []).flatMap(({ module }) => (module === undefined ? [] : [module])),
-          }),
-        ),
-      )
+      return new MonitorControl(paths, () => spawnMonitor(paths, monitorOf(options, paths.root)))
     }),
     definePart(t.transfer, async (parts) => ({
       content: parts.get(t.content),
@@ -112,8 +103,15 @@ export function coreParts(
         processors: cpus().length,
         cgroups: (id) => ensureParent(id),
         scope,
+        monitorCommand: monitorOf(options, parts.get(t.state).paths.root),
       }),
     ),
     definePart(t.containers, async (parts) => new ContainerCore(await parts.get(t.containerServices))),
   ]
+}
+
+/** The monitor has the drivers of whoever starts it, as far as they can be found by their modules. */
+function monitorOf({ runtime, drivers = [] }: ParsedEngineOptions, root: string): readonly string[] {
+  const modules = new Set(drivers.flatMap(({ module }) => module ?? []))
+  return monitorCommand({ root, runtime: runtime ?? null, driverModules: [...modules] })
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { DetachedHolder } from '../container/services.ts'
 import type { ContainerId } from '../driver-kit/ids.ts'
 import { containerErrors } from '../errors/container-errors.ts'
+import { isEngineError } from '../errors/engine-error.ts'
 import { HolderClient, type RemoteStreams } from '../holder/holder-client.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { SingleFlight } from '../lifetime/single-flight.ts'
@@ -39,12 +40,12 @@ export class MonitorControl implements DetachedHolder {
 
   /** Starts a monitor unless one answers. */
   async ensure(call?: CallOptions): Promise<void> {
-    await this.#ask((client) => client.tryCall({ op: 'ping' }, call), call)
+    await this.#ask((client) => ping(client, call), call)
   }
 
   // A monitor that is about to leave may close between two calls: then the next one takes over.
   async #ask<T>(question: (client: HolderClient) => Promise<T | null>, call?: CallOptions): Promise<T> {
-    for (let attempt = 0; attempt < 3; attempt++) {
+    for (let attempt = 0; attempt < 10; attempt++) {
       const answer = await question(this.#client)
       if (answer !== null) return answer
       await this.#starting.run('monitor', () => this.#startMonitor(call))
@@ -56,7 +57,7 @@ export class MonitorControl implements DetachedHolder {
     const deadline = performance.now() + startTimeoutMs
     await this.#spawn()
     while (performance.now() < deadline) {
-      if (await this.#client.tryCall({ op: 'ping' }, call)) return
+      if (await ping(this.#client, call)) return
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
     throw this.#unavailable(`it did not answer within ${startTimeoutMs / 1000} s`)
@@ -74,5 +75,15 @@ export class MonitorControl implements DetachedHolder {
       subject: { type: 'root', id: this.#paths.root },
       retryable: true,
     })
+  }
+}
+
+/** Null also when it was killed while it was asked: there is nothing that it could have begun. */
+async function ping(client: HolderClient, call?: CallOptions): Promise<{ readonly pid: number } | null> {
+  try {
+    return await client.tryCall({ op: 'ping' }, call)
+  } catch (error) {
+    if (isEngineError(error, { code: 'holder.lost' })) return null
+    throw error
   }
 }

@@ -1,9 +1,12 @@
 import { holderErrors } from '../errors/holder-errors.ts'
 
-/** What a frame carries: JSON, or bytes of one of the three standard streams. */
-export type FrameKind = 'json' | 'stdin' | 'stdout' | 'stderr' | 'stdin-end'
+/**
+ * What a frame carries: JSON, or bytes of one of the three standard streams. `stdin-taken` answers one `stdin` or
+ * `stdin-end`; `over` is the last one when the container has ended. Both since protocol 2.
+ */
+export type FrameKind = 'json' | 'stdin' | 'stdout' | 'stderr' | 'stdin-end' | 'stdin-taken' | 'over'
 
-const kinds: readonly FrameKind[] = ['json', 'stdin', 'stdout', 'stderr', 'stdin-end']
+const kinds: readonly FrameKind[] = ['json', 'stdin', 'stdout', 'stderr', 'stdin-end', 'stdin-taken', 'over']
 
 export interface Frame {
   readonly kind: FrameKind

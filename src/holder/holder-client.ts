@@ -1,16 +1,21 @@
 import { connect, type Socket } from 'node:net'
-import { PassThrough, type Readable, Writable } from 'node:stream'
+import { PassThrough, type Readable, type Writable } from 'node:stream'
 import { holderErrors } from '../errors/holder-errors.ts'
+import { errnoOf } from '../errors/host-errors.ts'
 import { type CallOptions, raceAbort } from '../lifetime/call-options.ts'
-import { encodeFrame, encodeJson, type Frame, FrameReader } from './frames.ts'
+import { encodeJson, type Frame, FrameReader } from './frames.ts'
 import { fromWire, type HolderReply, type HolderRequest, protocolVersion } from './protocol.ts'
+import { RemoteInput } from './remote-input.ts'
 import { withSocketPath } from './socket-path.ts'
 
 type RequestBody = HolderRequest extends infer R ? (R extends HolderRequest ? Omit<R, 'protocol'> : never) : never
 
 /** The standard streams of a container that another process holds. */
 export interface RemoteStreams {
-  /** Null when attached without standard input. */
+  /**
+   * Null when attached without standard input. A write is done when the program's pipe has the bytes; it fails with
+   * `holder.lost` when the holder is killed before that, and then nobody knows whether the program gets them.
+   */
   readonly stdin: Writable | null
   readonly stdout: Readable
   readonly stderr: Readable
@@ -44,15 +49,15 @@ export class HolderClient {
     if (!socket) return null
     const stdout = new PassThrough()
     const stderr = new PassThrough()
-    const finish = () => {
-      stdout.end()
-      stderr.end()
-    }
+    const input = stdin ? new RemoteInput(socket) : null
+    let over = false
     try {
       await raceAbort(
-        converse(socket, { op: 'attach', id, stdin }, (frame) => {
-          const into = frame.kind === 'stdout' ? stdout : frame.kind === 'stderr' ? stderr : null
-          if (into && !into.write(frame.payload)) {
+        converse(socket, { op: 'attach', id, stdin }, ({ kind, payload }) => {
+          if (kind === 'stdin-taken') input?.taken()
+          if (kind === 'over') over = true
+          const into = kind === 'stdout' ? stdout : kind === 'stderr' ? stderr : null
+          if (into && !into.write(payload)) {
             socket.pause()
             into.once('drain', () => socket.resume())
           }
@@ -64,18 +69,16 @@ export class HolderClient {
       socket.destroy()
       throw error
     }
-    socket.once('close', finish)
-    return {
-      stdin: stdin
-        ? new Writable({
-            write: (chunk: Buffer, _encoding, done) => void socket.write(encodeFrame('stdin', chunk), done),
-            final: (done) => void socket.write(encodeFrame('stdin-end'), done),
-          })
-        : null,
-      stdout,
-      stderr,
-      detach: () => socket.destroy(),
+    socket.once('close', () => {
+      stdout.end()
+      stderr.end()
+      input?.close(over ? null : lost('take what it was given'))
+    })
+    const detach = () => {
+      over = true
+      socket.destroy()
     }
+    return { stdin: input?.stream ?? null, stdout, stderr, detach }
   }
 
   async #connect(): Promise<Socket | null> {
@@ -93,6 +96,16 @@ export class HolderClient {
   }
 }
 
+/** What a socket says when the process at its other end is killed. */
+const diedOf: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE'])
+
+const lost = (what: string, cause?: unknown) =>
+  holderErrors.error('lost', {
+    cause,
+    message: `The process that holds the container went away while it was asked to ${what}. Try again.`,
+    retryable: true,
+  })
+
 /** Sends the request, resolves with the reply; frames after it go to `onFrame`. */
 function converse(
   socket: Socket,
@@ -103,18 +116,12 @@ function converse(
     const reader = new FrameReader()
     let replied = false
     const fail = (error: unknown) => {
-      if (!replied) reject(error)
+      if (!replied) reject(diedOf.has(errnoOf(error) ?? '') ? lost(request.op, error) : error)
       socket.destroy()
     }
     socket.on('error', fail)
     socket.on('close', () => {
-      if (!replied)
-        reject(
-          holderErrors.error('lost', {
-            message: `The process that holds the container went away while it was asked to ${request.op}. Try again.`,
-            retryable: true,
-          }),
-        )
+      if (!replied) reject(lost(request.op))
     })
     socket.on('data', (chunk) => {
       try {

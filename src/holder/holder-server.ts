@@ -14,7 +14,7 @@ export interface HeldStreams {
   }
   /** Null when the peer attached without standard input. */
   readonly writeStdin: ((bytes: Uint8Array) => Promise<void>) | null
-  readonly endStdin: (() => void) | null
+  readonly endStdin: (() => Promise<void>) | null
 }
 
 /** What a holding process can be asked for. */
@@ -83,12 +83,14 @@ function serveConnection(socket: Socket, handlers: HolderHandlers): void {
   const reply = (message: HolderReply) => socket.write(encodeJson(message))
   let streams: HeldStreams | null = null
   let asked = false
+  let answersInput = false
 
   const answer = async (request: HolderRequest) => {
     if (request.protocol > protocolVersion)
       throw holderErrors.error('newer_protocol', {
         message: `The request uses protocol ${request.protocol}; this holder (pid ${process.pid}) knows up to ${protocolVersion}. It ends when its containers have ended; then the newer version takes over.`,
       })
+    answersInput = request.protocol >= 2
     if (request.op === 'start') await handlers.start(request.id)
     if (request.op === 'attach') {
       streams = await handlers.attach(request.id, request.stdin)
@@ -96,10 +98,16 @@ function serveConnection(socket: Socket, handlers: HolderHandlers): void {
       const { output } = streams
       socket.once('close', () => output[Symbol.dispose]())
       await Promise.all([forward(socket, 'stdout', output.stdout), forward(socket, 'stderr', output.stderr)])
+      if (answersInput) socket.write(encodeFrame('over'))
     } else {
       reply({ ok: true, pid: process.pid })
     }
     socket.end()
+  }
+
+  const taken = async (work: Promise<void> | undefined) => {
+    await work
+    if (answersInput && !socket.writableEnded) socket.write(encodeFrame('stdin-taken'))
   }
 
   const serve = async (chunk: Buffer) => {
@@ -110,8 +118,8 @@ function serveConnection(socket: Socket, handlers: HolderHandlers): void {
           reply({ ok: false, error: toWire(error) })
           socket.end()
         })
-      } else if (frame.kind === 'stdin') await streams?.writeStdin?.(frame.payload)
-      else if (frame.kind === 'stdin-end') streams?.endStdin?.()
+      } else if (frame.kind === 'stdin') await taken(streams?.writeStdin?.(frame.payload))
+      else if (frame.kind === 'stdin-end') await taken(streams?.endStdin?.())
     }
   }
   let serving: Promise<void> = Promise.resolve()

@@ -3,14 +3,14 @@ import { holderErrors } from '../errors/holder-errors.ts'
 import { type ErrorKind, errorKinds } from '../errors/kinds.ts'
 
 /** Grows when a message changes its meaning; a holder serves every protocol up to its own. */
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 /** The first frame of a connection; one connection serves one request. */
 export type HolderRequest = { readonly protocol: number } & (
   | { readonly op: 'ping' }
   /** Starts a created or exited container; answered when its program runs. */
   | { readonly op: 'start'; readonly id: string }
-  /** Live bytes from now on; stdin frames go to the program. */
+  /** Live bytes from now on; stdin frames go to the program, and each is answered when the program's pipe has it. */
   | { readonly op: 'attach'; readonly id: string; readonly stdin: boolean }
 )
 

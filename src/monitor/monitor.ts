@@ -1,16 +1,20 @@
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { serveStreams } from '../container/attach-container.ts'
 import type { ContainerCore } from '../container/container-core.ts'
+import type { ContainerStatus } from '../container/container-record.ts'
+import { dismissKeeper } from '../container/keeper.ts'
 import type { AnyDriverDefinition } from '../driver-kit/definition.ts'
+import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
 import type { ContainerId } from '../driver-kit/ids.ts'
 import { coreParts } from '../engine/core-parts.ts'
 import { coreTokens } from '../engine/core-tokens.ts'
 import { parseEngineOptions } from '../engine/engine-options.ts'
 import { type MonitorArguments, monitorCommand } from '../engine/monitor-command.ts'
-import { monitorSocket } from '../engine/monitor-control.ts'
+import { monitorLog, monitorSocket } from '../engine/monitor-control.ts'
 import { wire } from '../engine/wiring.ts'
 import { type HolderServer, serveHolder } from '../holder/holder-server.ts'
-import { tryLock } from '../host/file-lock.ts'
+import { type FileLock, waitLock } from '../host/file-lock.ts'
 import { KeyedLock } from '../lifetime/keyed-lock.ts'
 import { Scope } from '../lifetime/scope.ts'
 import { RootPaths } from '../state/paths.ts'
@@ -18,6 +22,8 @@ import { startWatcher } from './watcher.ts'
 
 /** How long a monitor without anything to hold waits for the next request. */
 const idleMs = 1000
+/** For how long somebody may look whether the lock is free. */
+const lockMs = 200
 
 /**
  * Holds every detached container of a root until the last one has ended. Returns false when another monitor has the
@@ -25,21 +31,24 @@ const idleMs = 1000
  */
 export async function runMonitor(args: MonitorArguments, attempt: number): Promise<boolean> {
   const paths = new RootPaths(args.root)
-  const lock = tryLock(join(paths.run, 'monitor.lock'))
+  const lock = await takeLock(join(paths.run, 'monitor.lock'))
   if (!lock) return false
   const scope = new Scope()
   scope.defer(() => lock[Symbol.dispose]())
   try {
-    let watcher = await startWatcher(monitorCommand(args), attempt)
+    const watch = (deaths: number) =>
+      startWatcher({ command: monitorCommand(args), log: monitorLog(paths), attempt: deaths, diagnostics: report })
+    let watcher = await watch(attempt)
     const core = await openCore(args, scope)
     const idle = Promise.withResolvers<void>()
     // Until everything is taken over an idle socket means nothing.
     let onIdle = () => {}
+    dismissKeepers(core)
     const server = scope.own(await serve(paths, core, () => onIdle()))
-    await adoptAll(core)
     // It came up: the next death is the first of its row again.
+    if (await adoptAll(core)) rmSync(join(paths.run, 'monitor.tried'), { force: true })
     if (attempt > 0) {
-      const fresh = await startWatcher(monitorCommand(args), 0)
+      const fresh = await watch(0)
       watcher[Symbol.dispose]()
       watcher = fresh
     }
@@ -59,13 +68,26 @@ async function openCore(args: MonitorArguments, scope: Scope): Promise<Container
     root: args.root,
     ...(args.runtime === null ? {} : { runtime: args.runtime }),
     ...(drivers.length > 0 ? { drivers } : {}),
-    diagnostics: ({ level, source, message, error }) => {
-      if (level !== 'debug') console.error(`${new Date().toISOString()} ${level} ${source}: ${message}`, error ?? '')
-    },
+    diagnostics: report,
   })
   const parts = wire(coreParts(options, 'monitor', scope))
   parts.get(coreTokens.owner)
   return parts.get(coreTokens.containers)
+}
+
+const report: DiagnosticsSink = ({ level, source, message, error }) => {
+  if (level !== 'debug') console.error(`${new Date().toISOString()} ${level} ${source}: ${message}`, error ?? '')
+}
+
+/** Null when another monitor has it. Keepers take it for a moment to see whether a monitor lives. */
+async function takeLock(path: string): Promise<FileLock | null> {
+  const giveUp = AbortSignal.timeout(lockMs)
+  try {
+    return await waitLock(path, { signal: giveUp })
+  } catch (error) {
+    if (giveUp.aborted) return null
+    throw error
+  }
 }
 
 /** Every driver definition that a module exports. */
@@ -89,10 +111,34 @@ function serve(paths: RootPaths, core: ContainerCore, onIdle: () => void): Promi
   )
 }
 
-/** Takes over what a monitor that was killed had held, and what started without an end being seen. */
-async function adoptAll(core: ContainerCore): Promise<void> {
-  for (const record of core.list({ lifetime: 'detached', status: ['starting', 'running', 'paused'] }))
-    if (!core.holder.get(record.id)) await core.adopt(record)
+const live: ReadonlySet<ContainerStatus> = new Set(['starting', 'running', 'paused'])
+
+/** Sends away what watches over containers that have ended, for the case that their last holder was killed at it. */
+function dismissKeepers(core: ContainerCore): void {
+  for (const { id, status } of core.list({ lifetime: 'detached' }))
+    if (!live.has(status)) dismissKeeper(core.services.paths.container(id))
+}
+
+/**
+ * Takes over what a monitor that was killed had held, and what started without an end being seen. False when that
+ * failed for some.
+ */
+async function adoptAll(core: ContainerCore): Promise<boolean> {
+  let all = true
+  for (const { id } of core.list({ lifetime: 'detached' })) {
+    const record = core.find(id)
+    // One that we have been asked to start meanwhile is ours already.
+    if (!record || !live.has(record.status) || record.holder === core.services.owner.id) continue
+    try {
+      await core.adopt(record)
+    } catch (error) {
+      // The others must not wait for what is wrong with this one.
+      const message = `${record.name} could not be taken over.`
+      report({ level: 'error', source: 'monitor', message, error, subject: id })
+      all = false
+    }
+  }
+  return all
 }
 
 /** Resolves when nothing is held and nobody asks any more; looks again after every end and every request. */
