@@ -1,0 +1,144 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type HostTable, type HostTables, newSince, readHostTables } from '../index.ts'
+
+/**
+ * What of the machine's tables belongs to one data root. Other tests and other programs come and go beside it; theirs
+ * are told apart by the names and descriptors that lead to the root and to the owners it has had.
+ */
+export class OwnTables {
+  readonly #root: string
+  readonly #rootId: string
+  /** Everybody who has opened the root so far. */
+  readonly #owners = new Set<string>()
+  readonly #bystanders = new Set([process.pid])
+
+  constructor(root: string, rootId: string) {
+    this.#root = root
+    this.#rootId = rootId
+  }
+
+  /** A process that has the root open and stays. */
+  leaveOut(pid: number): void {
+    this.#bystanders.add(pid)
+  }
+
+  /** Learns who has the root open now, for when they have left. */
+  note(): void {
+    for (const name of namesIn(join(this.#root, 'run/owners')))
+      if (name.endsWith('.lock')) this.#owners.add(name.slice(0, -'.lock'.length))
+  }
+
+  /** Pids of processes that use the root or were started for it. */
+  processes(): number[] {
+    return namesIn('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+      .filter((pid) => !this.#bystanders.has(pid) && this.#isOwnProcess(pid))
+  }
+
+  /** Own processes whose command line has the text. */
+  processesNamed(text: string): number[] {
+    return this.processes().filter((pid) => textOf(`/proc/${pid}/cmdline`).includes(text))
+  }
+
+  /** The id of the owner that a process is registered as. */
+  ownerOf(pid: number): string {
+    const db = new DatabaseSync(join(this.#root, 'state.db'), { readOnly: true })
+    try {
+      return String(db.prepare('SELECT id FROM owners WHERE pid = ?').get(pid)?.['id'])
+    } finally {
+      db.close()
+    }
+  }
+
+  /** Processes that one owner has started, its guard aside. */
+  processesOf(owner: string): number[] {
+    return this.processes().filter((pid) =>
+      ['environ', 'cgroup'].some((name) => textOf(`/proc/${pid}/${name}`).includes(owner)),
+    )
+  }
+
+  /** What is new of ours since `before`; waits a while for it to go. */
+  async leaks(before: HostTables, parts: readonly HostTable[], timeoutMs = 5000): Promise<readonly string[]> {
+    const deadline = Date.now() + timeoutMs
+    for (;;) {
+      const found = newSince(before, await readHostTables({ parts, directories: [join(this.#root, 'containers')] }))
+      const left = found.filter((line) => this.#isOwn(line))
+      if (left.length === 0 || Date.now() > deadline) return left
+      await sleep(10)
+    }
+  }
+
+  #isOwn(line: string): boolean {
+    const [table, name = ''] = line.split(' ')
+    switch (table) {
+      case 'processes':
+        return this.#isOwnProcess(Number(name))
+      case 'namespaces':
+        return this.#holds(name, 'net')
+      case 'mounts':
+        return line.includes(this.#root) || this.#holds(name, 'mnt')
+      case 'links':
+        return textOf(`/sys/class/net/${name}/ifalias`).includes(this.#rootId)
+      case 'firewall':
+        return this.#bridges().some((bridge) => line.includes(bridge))
+      case 'cgroups':
+        return this.#isMarked(line)
+      case 'loopDevices':
+        return textOf(`/sys/block/${name}/loop/backing_file`).startsWith(this.#root)
+      default:
+        return true
+    }
+  }
+
+  #holds(namespace: string, kind: 'net' | 'mnt'): boolean {
+    return this.processes().some((pid) =>
+      namesIn(`/proc/${pid}/task`).some((thread) => linkOf(`/proc/${pid}/task/${thread}/ns/${kind}`) === namespace),
+    )
+  }
+
+  #isOwnProcess(pid: number): boolean {
+    if (['environ', 'cmdline', 'cgroup'].some((name) => this.#isMarked(textOf(`/proc/${pid}/${name}`)))) return true
+    return namesIn(`/proc/${pid}/fd`).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`).startsWith(`${this.#root}/`))
+  }
+
+  #isMarked(text: string): boolean {
+    if (text.includes(`${this.#root}/`) || text.includes(`root.${this.#rootId}`)) return true
+    for (const owner of this.#owners) if (text.includes(owner)) return true
+    return false
+  }
+
+  #bridges(): string[] {
+    return namesIn('/sys/class/net').filter((name) =>
+      textOf(`/sys/class/net/${name}/ifalias`).includes(`tscontainer:${this.#rootId}`),
+    )
+  }
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch {
+    return []
+  }
+}
+
+// What is listed may end before it is read: then it is not there.
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'latin1')
+  } catch {
+    return ''
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
+  }
+}
