@@ -27,6 +27,7 @@ export async function adoptContainer(
           directory,
           spec,
           root: { target: services.paths.containerRoot, mounts: [] },
+          endedBefore: record.status === 'starting' ? record.exit?.finishedAt : undefined,
         })
   const stdio = task && reopenStdio(record.spec.stdin, directory)
   if (!task || !stdio) {

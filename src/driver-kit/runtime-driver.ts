@@ -83,10 +83,13 @@ export interface RuntimeDriver extends AsyncDisposable {
   readonly facts: Readonly<Record<string, string>>
   /** Starts a container; see above. */
   run(id: ContainerId, bundle: Bundle, call?: CallOptions): Promise<RuntimeTask>
-  /** Finds a detached container that another process started; `null` when it is gone and left no exit status. */
+  /**
+   * Finds a detached container that another process started, or was starting when it died; `null` when its program was
+   * never executed, or is gone and left no exit status. A run that had ended at `endedBefore` is not the one meant.
+   */
   adopt(
     id: ContainerId,
-    bundle: Pick<Bundle, 'directory' | 'spec' | 'root'>,
+    bundle: Pick<Bundle, 'directory' | 'spec' | 'root'> & { readonly endedBefore?: Date | undefined },
     call?: CallOptions,
   ): Promise<RuntimeTask | null>
   /** Removes what a crash left of a container that is not to run (state directory, cgroup, processes). Idempotent. */

@@ -89,12 +89,15 @@ export class HolderClient {
           const socket = connect({ path })
           socket.once('connect', () => resolve(socket))
           socket.once('error', (error: NodeJS.ErrnoException) =>
-            error.code === 'ENOENT' || error.code === 'ECONNREFUSED' ? resolve(null) : reject(error),
+            nobodyListens.has(error.code ?? '') ? resolve(null) : reject(error),
           )
         }),
     )
   }
 }
+
+/** The last one: it was killed before it could take the connection. */
+const nobodyListens: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET'])
 
 /** What a socket says when the process at its other end is killed. */
 const diedOf: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE'])

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ProcessIdentity } from 'tscontainer/driver-kit'
 
@@ -47,6 +47,16 @@ export function readTask(directory: string): TaskRecord | null {
 export function readNumberLine(directory: string, name: string): number | null {
   const match = /^(\d+)\n$/.exec(readIfThere(join(directory, name)) ?? '')
   return match ? Number(match[1]) : null
+}
+
+/** When a detached container ended, to the millisecond; null while it has not. */
+export function endTime(directory: string): Date | null {
+  try {
+    return new Date(Math.floor(statSync(join(directory, bundleFiles.exit)).mtimeMs))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
 }
 
 /** The pid in a pid file; runtimes write it in one piece, without a newline. */

@@ -18,8 +18,8 @@ import {
 import {
   bundleFiles,
   clearBundle,
+  endTime,
   readNumberLine,
-  readPid,
   readTask,
   type TaskRecord,
   writeTask,
@@ -28,6 +28,7 @@ import { cgroupOf, nestCgroup, outerCgroup } from './cgroup-path.ts'
 import { CommandLine } from './command-line.ts'
 import { makeAliveFifo, releaseOutput, wrapDetached, wrapperAlive, wrapperGone } from './detached-wrapper.ts'
 import { refusedByKernel } from './executable-check.ts'
+import { type AdoptedBundle, findUnrecorded, isOfEarlierRun } from './find-unrecorded.ts'
 import { noOomRecord, type OomRecord, recordOom } from './oom-record.ts'
 import { notExecutableError, readRuntimeLog, startError } from './runtime-log.ts'
 import type { RuntimeProgram } from './runtime-program.ts'
@@ -80,11 +81,12 @@ export class OciCliDriver implements RuntimeDriver {
     return this.#task(id, bundle, { init, lifetime }, () => end)
   }
 
-  async adopt(id: ContainerId, bundle: Pick<Bundle, 'directory' | 'spec' | 'root'>): Promise<RuntimeTask | null> {
+  async adopt(id: ContainerId, bundle: AdoptedBundle, call?: CallOptions): Promise<RuntimeTask | null> {
     this.#requireOpen()
     const { directory, spec } = bundle
     const host = this.#context.host
-    const record = readTask(directory) ?? this.#unrecorded(bundle)
+    if (isOfEarlierRun(bundle)) return null
+    const record = readTask(directory) ?? (await findUnrecorded(host, bundle, call))
     if (!record) return null
     const alive = host.processes.isAlive(record.init)
     if (record.lifetime === 'process')
@@ -173,7 +175,8 @@ export class OciCliDriver implements RuntimeDriver {
     await wrapperGone(bundle.directory)
     const exitCode = readNumberLine(bundle.directory, bundleFiles.exit)
     if (exitCode === null) await this.#gone(record)
-    return this.#settle(id, bundle, exitCode, oom)
+    const exit = await this.#settle(id, bundle, exitCode, oom)
+    return { ...exit, finishedAt: endTime(bundle.directory) ?? exit.finishedAt }
   }
 
   /** A container of lifetime `process` that another process holds: only that one learns the code. */
@@ -235,19 +238,6 @@ export class OciCliDriver implements RuntimeDriver {
       }
       await new Promise((resolve) => setTimeout(resolve, 2))
     }
-  }
-
-  /** A detached container whose starter died between its start and the record of it. */
-  #unrecorded({ directory, spec }: Found): TaskRecord | null {
-    const { processes, cgroups } = this.#context.host
-    const pid = readPid(join(directory, bundleFiles.pid))
-    const path = cgroupOf(spec)
-    if (pid === null || path === null || !wrapperAlive(directory)) return null
-    const init = cgroups.processes(path).includes(pid) ? processes.identityOf(pid) : null
-    if (!init) return null
-    const record: TaskRecord = { init, lifetime: 'detached' }
-    writeTask(directory, record)
-    return record
   }
 
   #requireOpen(): void {
