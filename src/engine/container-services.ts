@@ -14,7 +14,7 @@ import type { ImageConfig } from '../oci/image-config.ts'
 import { hostPlatform } from '../oci/platform.ts'
 import { readHostLimits } from '../runtime/host-limits.ts'
 import { defaultCapabilities } from '../runtime/process-defaults.ts'
-import { defaultSeccomp } from '../runtime/seccomp/default-seccomp.ts'
+import { rememberedSeccomp } from '../runtime/seccomp/remembered-seccomp.ts'
 import type { OwnerRole } from '../state/owners.ts'
 import { coreTokens } from './core-tokens.ts'
 import { GuardKeeper } from './guard-keeper.ts'
@@ -77,12 +77,15 @@ export async function openContainerServices(
     },
     networks: containerNetworks(parts.get(t.networks)),
     seccomp: features.seccomp
-      ? defaultSeccomp({
-          architecture: hostPlatform().architecture,
-          kernelRelease: features.release,
-          capabilities: defaultCapabilities,
-          form: runtime.seccompForm,
-        })
+      ? await rememberedSeccomp(
+          {
+            architecture: hostPlatform().architecture,
+            kernelRelease: features.release,
+            capabilities: defaultCapabilities,
+            form: runtime.seccompForm,
+          },
+          state.paths.seccomp(runtime.seccompForm),
+        )
       : {},
     cgroupMode: features.cgroup,
     resourceSupport: {

@@ -80,5 +80,16 @@ export function parseEngineOptions(input: EngineOptions | undefined) {
 
 export type ParsedEngineOptions = ReturnType<typeof parseEngineOptions>
 
+/** The same, with the drivers among them checked. @throws `engine.bad_driver`, `engine.driver_kit_mismatch` */
+export async function checkEngineOptions(input: EngineOptions | undefined): Promise<ParsedEngineOptions> {
+  const parsed = parseEngineOptions(input)
+  if (parsed.drivers && parsed.drivers.length > 0) {
+    // Who brings no driver needs no library that compares versions.
+    const { checkDefinition } = await import('./check-definition.ts')
+    for (const definition of parsed.drivers) checkDefinition(definition)
+  }
+  return parsed
+}
+
 /** Where the engine keeps everything unless told otherwise. */
 export const defaultRoot = '/var/lib/tscontainer'

@@ -7,7 +7,7 @@ import type { EngineGarbageReport } from './collect-engine-garbage.ts'
 import { Containers } from './containers.ts'
 import { coreTokens } from './core-tokens.ts'
 import type { EngineCore } from './engine-core.ts'
-import { type EngineOptions, parseEngineOptions } from './engine-options.ts'
+import { checkEngineOptions, type EngineOptions } from './engine-options.ts'
 import { Images } from './images.ts'
 import type { EngineInfo } from './info.ts'
 import { Networks } from './networks.ts'
@@ -51,7 +51,7 @@ export class Engine implements AsyncDisposable {
    * `engine.unknown_driver`, `state.*`
    */
   static async open(options?: EngineOptions, call?: CallOptions): Promise<Engine> {
-    const parsed = parseEngineOptions(options)
+    const parsed = await checkEngineOptions(options)
     throwIfAborted(call, 'Engine.open')
     const { EngineCore } = await import('./engine-core.ts')
     return new Engine(await EngineCore.open(parsed, call))
@@ -59,7 +59,7 @@ export class Engine implements AsyncDisposable {
 
   /** Says what this machine has and lacks, with the package that brings it. Changes nothing. */
   static async probe(options?: EngineOptions, call?: CallOptions): Promise<ProbeReport> {
-    const parsed = parseEngineOptions(options)
+    const parsed = await checkEngineOptions(options)
     const { probeMachine } = await import('./probe.ts')
     return probeMachine(parsed, call)
   }
@@ -77,7 +77,7 @@ export class Engine implements AsyncDisposable {
     check: Omit<CheckOptions, 'repair'> = {},
     call?: CallOptions,
   ): Promise<ConsistencyReport> {
-    const parsed = parseEngineOptions(options)
+    const parsed = await checkEngineOptions(options)
     throwIfAborted(call, 'Engine.repair')
     const [{ rebuildRecords }, { requirePrivilege }] = await Promise.all([
       import('./rebuild-records.ts'),

@@ -9,7 +9,7 @@ import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
 import type { ContainerId } from '../driver-kit/ids.ts'
 import { coreParts } from '../engine/core-parts.ts'
 import { coreTokens } from '../engine/core-tokens.ts'
-import { parseEngineOptions } from '../engine/engine-options.ts'
+import { checkEngineOptions } from '../engine/engine-options.ts'
 import { type MonitorArguments, monitorCommand } from '../engine/monitor-command.ts'
 import { monitorLog, monitorSocket } from '../engine/monitor-control.ts'
 import { wire } from '../engine/wiring.ts'
@@ -64,7 +64,7 @@ export async function runMonitor(args: MonitorArguments, attempt: number): Promi
 
 async function openCore(args: MonitorArguments, scope: Scope): Promise<ContainerCore> {
   const drivers = (await Promise.all(args.driverModules.map(loadDefinitions))).flat()
-  const options = parseEngineOptions({
+  const options = await checkEngineOptions({
     root: args.root,
     ...(args.runtime === null ? {} : { runtime: args.runtime }),
     ...(drivers.length > 0 ? { drivers } : {}),

@@ -49,6 +49,10 @@ export class RootPaths {
   get run(): string {
     return join(this.root, 'run')
   }
+  /** The default system call filter as a runtime takes it: made once. */
+  seccomp(form: string): string {
+    return join(this.run, `seccomp-${form}.json`)
+  }
   /** A lock file per owner; the kernel releases the lock when the owner dies. */
   get owners(): string {
     return join(this.run, 'owners')
