@@ -7,6 +7,7 @@ import { definitionGroup } from './definition-group.ts'
 import { depthGroup } from './depth-group.ts'
 import { disposalGroup } from './disposal-group.ts'
 import { fileTruthGroup } from './file-truth-group.ts'
+import { layerTravelGroup } from './layer-travel-group.ts'
 import { layerTruthGroup } from './layer-truth-group.ts'
 import { lifeCycleGroup } from './life-cycle-group.ts'
 import { modelGroup } from './model-group.ts'
@@ -30,6 +31,7 @@ const groups: readonly SuiteGroup[] = [
   lifeCycleGroup,
   fileTruthGroup,
   layerTruthGroup,
+  layerTravelGroup,
   depthGroup,
   capabilityGroup,
   removalGroup,
