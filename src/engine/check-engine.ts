@@ -70,6 +70,14 @@ export async function checkEngine(
   return [...found, ...(await rootlessContainers(parts, call))]
 }
 
+/** Hands detached containers that run and have no holder, because they were just recorded again, to the monitor. */
+export async function adoptRecorded(parts: Parts, call?: CallOptions): Promise<void> {
+  const { records, detached } = await parts.get(coreTokens.containerServices)
+  for (const { id, lifetime, holder, status } of records.all())
+    if (lifetime === 'detached' && holder === null && ['starting', 'running', 'paused'].includes(status))
+      await detached.start(id, call)
+}
+
 const damagedRecords = (file: string, root: string, damage: readonly string[]): ConsistencyProblem => ({
   kind: 'damaged_records',
   id: file,

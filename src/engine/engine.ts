@@ -120,8 +120,10 @@ export class Engine implements AsyncDisposable {
   /** Compares the records with what is on disk; `repair` mends what can be, beside other processes that use the root. */
   async check(options: CheckOptions = {}, call?: CallOptions): Promise<ConsistencyReport> {
     const { parts } = this.#open()
-    const { checkEngine } = await import('./check-engine.ts')
-    return { problems: await checkEngine(parts, options, call), setAside: null }
+    const { adoptRecorded, checkEngine } = await import('./check-engine.ts')
+    const problems = await checkEngine(parts, options, call)
+    if (options.repair) await adoptRecorded(parts, call)
+    return { problems, setAside: null }
   }
 
   /**

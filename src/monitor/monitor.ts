@@ -104,11 +104,18 @@ function serve(paths: RootPaths, core: ContainerCore, onIdle: () => void): Promi
   return serveHolder(
     monitorSocket(paths),
     {
-      start: (id) => starting.run(id, () => core.start(id as ContainerId, undefined)),
+      start: (id) => starting.run(id, () => startOrAdopt(core, id as ContainerId)),
       attach: async (id, stdin) => serveStreams(core.holder, core.require(id), stdin),
     },
     onIdle,
   )
+}
+
+/** One that runs and that nobody holds, because its record was lost meanwhile, is taken over. */
+async function startOrAdopt(core: ContainerCore, id: ContainerId): Promise<void> {
+  const record = core.require(id)
+  if (live.has(record.status) && record.holder === null && !core.holder.get(id)) await core.adopt(record)
+  else await core.start(id, undefined)
 }
 
 const live: ReadonlySet<ContainerStatus> = new Set(['starting', 'running', 'paused'])

@@ -1,13 +1,9 @@
-import { closeSync, openSync, readSync } from 'node:fs'
-import { errnoOf } from '../errors/host-errors.ts'
 import { Database } from './database.ts'
+import { kindOfFile } from './database-file.ts'
 import { currentFormat, formatOf } from './migrations.ts'
 import { rebuildingKey } from './open-state.ts'
 import type { RootPaths } from './paths.ts'
 import { readRootFile } from './root-file.ts'
-
-/** First bytes of every SQLite file. https://sqlite.org/fileformat2.html */
-const magic = 'SQLite format 3\0'
 
 /**
  * What is the matter with a root's records. `good` says that they can be read, not that they are right; a root that was
@@ -15,9 +11,9 @@ const magic = 'SQLite format 3\0'
  */
 export function diagnoseRecords(paths: RootPaths): 'good' | 'damaged' | 'unfinished' {
   const made = readRootFile(paths) !== 'missing'
-  const beginning = firstBytes(paths.database)
-  if (beginning === null || beginning === '') return made ? 'damaged' : 'good'
-  if (beginning !== magic) return 'damaged'
+  const file = kindOfFile(paths.database)
+  if (file === 'missing' || file === 'empty') return made ? 'damaged' : 'good'
+  if (file === 'other') return 'damaged'
   try {
     using db = new Database(paths.database)
     const format = formatOf(db)
@@ -37,21 +33,4 @@ export function describeDamage(db: Database): readonly string[] {
     .all<{ integrity_check: string }>('PRAGMA integrity_check(10)')
     .map((row) => row.integrity_check)
     .filter((text) => text !== 'ok')
-}
-
-/** Null when there is no file. */
-function firstBytes(file: string): string | null {
-  let fd: number
-  try {
-    fd = openSync(file, 'r')
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return null
-    throw error
-  }
-  try {
-    const bytes = Buffer.alloc(magic.length)
-    return bytes.toString('latin1', 0, readSync(fd, bytes, 0, bytes.length, 0))
-  } finally {
-    closeSync(fd)
-  }
 }

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { isEngineError } from '../errors/engine-error.ts'
 import { stateErrors } from '../errors/state-errors.ts'
 import { Database, sqliteCode } from './database.ts'
+import { kindOfFile } from './database-file.ts'
 import { formatOf, migrate } from './migrations.ts'
 import { RootPaths } from './paths.ts'
 import { rebuilding, shareRecords } from './records-lock.ts'
@@ -35,7 +36,11 @@ export function openState(root: string, mode: OpenMode = 'normal'): State {
   try {
     if (mode === 'normal') lock = shareRecords(paths)
     const file = readRootFile(paths)
-    if (file !== 'missing' && mode === 'normal' && !existsSync(paths.database)) throw corrupt(paths, 'are gone')
+    if (file !== 'missing' && mode === 'normal') {
+      // An empty file would pass for a new database.
+      const kind = kindOfFile(paths.database)
+      if (kind !== 'database') throw corrupt(paths, kind === 'missing' ? 'are gone' : 'are damaged')
+    }
     db = new Database(paths.database, (error) => describeKnown(error, paths))
     const opened = db
     const rootId = mode === 'rebuild' ? startRebuild(opened, paths, file) : openRecords(opened, paths, file)
@@ -71,7 +76,7 @@ export function prepareRoot(paths: RootPaths): void {
 }
 
 function openRecords(db: Database, paths: RootPaths, file: ReturnType<typeof readRootFile>): string {
-  // An empty file is a new database to SQLite.
+  // Its log is gone with everything that was in it.
   if (file !== 'missing' && formatOf(db) === 0) throw corrupt(paths, 'are empty')
   migrate(db, paths.root)
   if (db.get('SELECT 1 FROM meta WHERE key = ?', rebuildingKey)) throw rebuilding(paths)
@@ -86,12 +91,26 @@ export const rebuildingKey = 'rebuilding'
 function startRebuild(db: Database, paths: RootPaths, file: ReturnType<typeof readRootFile>): string {
   return db.transaction(() => {
     migrate(db, paths.root)
-    if (typeof file === 'object') db.run("INSERT OR IGNORE INTO meta (key, value) VALUES ('root_id', ?)", file.rootId)
+    const rootId = typeof file === 'object' ? file.rootId : rootIdOfContainers(paths)
+    if (rootId !== null) db.run("INSERT OR IGNORE INTO meta (key, value) VALUES ('root_id', ?)", rootId)
     const { changes } = db.run("INSERT OR IGNORE INTO meta (key, value) VALUES (?, '1')", rebuildingKey)
     // Sequence numbers of events never repeat on a root: no root has had more than one event per millisecond since 1970.
     if (changes > 0) db.run("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", Date.now())
     return claimRootId(db)
   })
+}
+
+/** Detached containers run in cgroups that are named after the root. Null when none was ever started. */
+function rootIdOfContainers(paths: RootPaths): string | null {
+  for (const id of readdirSync(paths.containers)) {
+    try {
+      const found = /root\.([0-9a-f]{12})/.exec(readFileSync(join(paths.container(id), 'config.json'), 'utf8'))
+      if (found?.[1]) return found[1]
+    } catch {
+      // Never started.
+    }
+  }
+  return null
 }
 
 /** The records are whole again. */
@@ -103,7 +122,7 @@ function makeRoot(paths: RootPaths): void {
   mkdirSync(paths.root, { recursive: true, mode: 0o700 })
   if (!statSync(paths.root).isDirectory()) throw new Error('it is not a directory')
   const entries = readdirSync(paths.root)
-  const isOurs = (name: string) => ourNames.has(name) || name.startsWith(asidePrefix)
+  const isOurs = (name: string) => ourNames.has(name) || name.startsWith(asidePrefix) || name.startsWith('state.db-')
   const isRoot = entries.includes('state.db') || entries.includes('root.json')
   if (!isRoot && entries.some((name) => !isOurs(name)))
     throw stateErrors.error('not_a_root', {

@@ -34,6 +34,13 @@ export async function busyboxRoot(): Promise<BusyboxRoot> {
     root,
     tarball,
     open,
-    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+    async [Symbol.asyncDispose]() {
+      // Not the files only: bridges, rules and forwarding are the host's.
+      {
+        await using engine = await open()
+        await engine.reset()
+      }
+      await rm(directory, { recursive: true, force: true })
+    },
   }
 }

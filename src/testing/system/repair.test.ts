@@ -1,6 +1,10 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   closeSync,
+  existsSync,
   fstatSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -10,8 +14,12 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { Engine, isEngineError } from '../../index.ts'
+import { endMonitor } from '../../engine/root-processes.ts'
+import { type CheckOptions, Engine, isEngineError } from '../../index.ts'
+import { openState } from '../../state/open-state.ts'
+import { RootPaths } from '../../state/paths.ts'
 import { type BusyboxRoot, busyboxRoot, imageName } from './busybox-engine.ts'
 
 /** Numbers that look random and are the same in every run. */
@@ -75,6 +83,8 @@ const damages: Readonly<Record<string, Damage>> = {
   },
 }
 
+const deaths = process.env['TSCONTAINER_FULL'] === '1' ? 60 : 3
+const repairer = join(import.meta.dirname, 'repair-child.ts')
 const seeds = process.env['TSCONTAINER_FULL'] === '1' ? 10 : 1
 
 let fixture: BusyboxRoot
@@ -161,4 +171,149 @@ describe('a root whose records are damaged', () => {
         expect(seen).toEqual(Array.from(seen, (_, i) => String(i + 1)))
         expect(await logOf(engine, 'done')).toEqual(['bye'])
       })
+})
+
+describe('a repair', () => {
+  test(`can be killed at any moment (${deaths}): the next one finds everything`, async () => {
+    const before = await facts()
+    for (let seed = 1; seed <= deaths; seed++) {
+      const kinds = Object.values(damages)
+      kinds[seed % kinds.length]!(join(fixture.root, 'state.db'), seeded(seed))
+      const started = performance.now()
+      for (let death = 0; death < 3; death++) {
+        const child = spawn(process.execPath, ['--conditions=tscontainer-source', repairer, fixture.root], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        })
+        await once(child.stdout, 'data')
+        await sleep(seeded(seed * 31 + death)(400))
+        child.kill('SIGKILL')
+        await once(child, 'close')
+      }
+      expect(
+        (await repair()).problems.filter(({ repaired }) => !repaired),
+        `seed ${seed}`,
+      ).toEqual([])
+      expect(await facts(), `seed ${seed}, ${performance.now() - started} ms`).toEqual(before)
+    }
+    expect(await repair()).toEqual({ problems: [], setAside: null })
+  })
+
+  test('is refused while another engine has the root open, and keeps the damaged file', async () => {
+    const engine = await open()
+    const database = join(fixture.root, 'state.db')
+    damages['no database any more']!(database, seeded(1))
+    const bytes = readFileSync(database)
+    await expect(repair()).rejects.toMatchObject({ code: 'state.in_use' })
+    expect(readFileSync(database).equals(bytes)).toBe(true)
+    await engine[Symbol.asyncDispose]().catch(() => {})
+    const left = readFileSync(database)
+    const { setAside } = await repair()
+    expect(readFileSync(setAside!).equals(left)).toBe(true)
+  })
+
+  test('finds what an older state.db does not know: images, names, containers, what runs', async () => {
+    await using engine = await open()
+    const database = join(fixture.root, 'state.db')
+    const old = ['', '-wal'].map((suffix) => readFileSync(database + suffix))
+    await (await engine.images.get(imageName)).tag('later:v2')
+    const later = await engine.containers.run({
+      image: imageName,
+      lifetime: 'detached',
+      name: 'later',
+      stopTimeout: 200,
+      command: ['sleep', '1000'],
+    })
+    later.keep()
+    await engine[Symbol.asyncDispose]()
+    const before = await facts()
+    await endMonitor(new RootPaths(fixture.root))
+    withoutLog(database)
+    for (const [at, suffix] of ['', '-wal'].entries()) writeFileSync(database + suffix, old[at]!)
+    const { problems, setAside } = await repair()
+    expect(setAside).toBe(null)
+    expect(new Set(problems.map(({ kind }) => kind))).toEqual(
+      new Set(['unrecorded_image', 'unrecorded_container', 'unknown_draft']),
+    )
+    await using after = await open()
+    await (await after.containers.get('running')).exec(['true'])
+    await after[Symbol.asyncDispose]()
+    expect(await facts()).toEqual(before)
+    await using last = await open()
+    await (await last.containers.get('later')).remove({ force: true })
+  })
+})
+
+describe('a check', () => {
+  const kindsOf = async (engine: Engine, options?: CheckOptions) =>
+    (await engine.check(options)).problems.map(({ kind, repaired }) => `${kind}${repaired ? ' repaired' : ''}`).sort()
+
+  test('finds nothing on a sound root, beside an engine that works', async () => {
+    await using engine = await open()
+    await using _other = await engine.containers.run({
+      image: imageName,
+      networks: 'none',
+      stopTimeout: 100,
+      command: ['sleep', '9'],
+    })
+    expect(await engine.check({ contents: true })).toEqual({ problems: [], setAside: null })
+  })
+
+  test('files of nobody are found and removed', async () => {
+    await using engine = await open()
+    const stray = join(fixture.root, 'content/blobs/sha256', 'a'.repeat(64))
+    const left = join(fixture.root, 'containers', 'b'.repeat(64))
+    writeFileSync(stray, 'stray')
+    mkdirSync(left)
+    expect(await kindsOf(engine)).toEqual(['leftover_container', 'unrecorded_blob'])
+    expect(await kindsOf(engine, { repair: true })).toEqual(['leftover_container repaired', 'unrecorded_blob repaired'])
+    expect([stray, left].filter((path) => existsSync(path))).toEqual([])
+    expect(await kindsOf(engine)).toEqual([])
+  })
+
+  test('a changed blob is found by its contents, and loading the image again mends it', async () => {
+    await using engine = await open()
+    const { layers } = await (await engine.images.get(imageName)).inspect()
+    const file = join(fixture.root, 'content/blobs/sha256', layers[0]!.digest.slice(7))
+    withFile(file, (fd) => writeSync(fd, 'x', 1000))
+    expect(await kindsOf(engine)).toEqual([])
+    expect(await kindsOf(engine, { contents: true })).toEqual(['damaged_blob'])
+    expect(await kindsOf(engine, { contents: true, repair: true })).toEqual([
+      'damaged_blob repaired',
+      'incomplete_image',
+    ])
+    await engine.images.load(fixture.tarball)
+    expect(await kindsOf(engine, { contents: true })).toEqual([])
+  })
+
+  test('a container without its files is reported, and can be removed', async () => {
+    await using engine = await open()
+    const container = await engine.containers.create({ image: imageName, networks: 'none', lifetime: 'detached' })
+    rmSync(join(fixture.root, 'containers', container.id), { recursive: true })
+    expect(await kindsOf(engine)).toEqual(['missing_container_directory', 'outdated_container_copy'])
+    expect(await kindsOf(engine, { repair: true })).toEqual([
+      'missing_container_directory repaired',
+      'outdated_container_copy repaired',
+    ])
+    expect(await kindsOf(engine)).toEqual([])
+    await container.remove()
+    expect(await kindsOf(engine)).toEqual([])
+  })
+
+  test('layers that are gone are unpacked again', async () => {
+    await using engine = await open()
+    for await (const container of engine.containers.list()) await container.remove({ force: true })
+    {
+      using state = openState(fixture.root)
+      state.db.run('DELETE FROM snapshots')
+    }
+    for (const driver of ['overlay2', 'vfs'])
+      rmSync(join(fixture.root, 'storage', driver, 'snapshots'), { recursive: true, force: true })
+    for (const driver of readdirSync(join(fixture.root, 'storage')))
+      mkdirSync(join(fixture.root, 'storage', driver, 'snapshots'), { recursive: true })
+    expect(await kindsOf(engine)).toEqual(['image_not_unpacked'])
+    expect(await kindsOf(engine, { repair: true })).toEqual(['image_not_unpacked repaired'])
+    expect(await kindsOf(engine)).toEqual([])
+    await using again = await engine.containers.run({ image: imageName, networks: 'none', command: ['true'] })
+    expect(await again.wait()).toMatchObject({ exitCode: 0 })
+  })
 })
