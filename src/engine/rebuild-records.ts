@@ -29,7 +29,7 @@ export async function rebuildRecords(
   const paths = new RootPaths(options.root ?? defaultRoot)
   if (!force && diagnoseRecords(paths) === 'good') return null
   prepareRoot(paths)
-  await endMonitor(paths)
+  using _monitor = await endMonitor(paths, call)
   using _lock = await reserveRecords(paths)
   const diagnosis = diagnoseRecords(paths)
   // Somebody else has done it meanwhile.

@@ -226,9 +226,11 @@ describe('a repair', () => {
     later.keep()
     await engine[Symbol.asyncDispose]()
     const before = await facts()
-    await endMonitor(new RootPaths(fixture.root))
-    withoutLog(database)
-    for (const [at, suffix] of ['', '-wal'].entries()) writeFileSync(database + suffix, old[at]!)
+    {
+      using _nobody = await endMonitor(new RootPaths(fixture.root))
+      withoutLog(database)
+      for (const [at, suffix] of ['', '-wal'].entries()) writeFileSync(database + suffix, old[at]!)
+    }
     const { problems, setAside } = await repair()
     expect(setAside).toBe(null)
     expect(new Set(problems.map(({ kind }) => kind))).toEqual(
