@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import { transferErrors } from '../errors/transfer-errors.ts'
 import type { ImageRunConfig } from '../oci/image-config.ts'
 import { parseSignal } from '../runtime/signals.ts'
@@ -68,20 +69,59 @@ const instructions: Readonly<Record<string, (config: Changeable, value: string, 
     const paths = value.startsWith('[') ? words(value, line) : value.split(/\s+/)
     config.Volumes = { ...config.Volumes, ...Object.fromEntries(paths.map((path) => [path, {}])) }
   },
-  WORKDIR: (config, value, line) => {
-    if (!value.startsWith('/')) throw bad(line, 'the directory must be absolute')
-    config.WorkingDir = value
+  WORKDIR: (config, value) => {
+    // Relative ones go on from the one before.
+    config.WorkingDir = posix.resolve('/', config.WorkingDir ?? '', unquoted(value))
   },
   HEALTHCHECK: (config, value, line) => {
-    if (/^none$/i.test(value)) config.Healthcheck = { Test: ['NONE'] }
-    else {
-      const test = /^CMD\s+([\s\S]+)$/i.exec(value)?.[1]
-      if (test === undefined)
-        throw bad(line, 'a health check is NONE or CMD with a command; options are not taken here')
-      config.Healthcheck = { Test: test.startsWith('[') ? ['CMD', ...words(test, line)] : ['CMD-SHELL', test] }
-    }
+    config.Healthcheck = healthcheck(value, line)
   },
 }
+
+const durations = {
+  interval: 'Interval',
+  timeout: 'Timeout',
+  'start-period': 'StartPeriod',
+  'start-interval': 'StartInterval',
+} as const
+
+/** `[--interval=30s ...] CMD command`, or `NONE`. Source: Dockerfile reference, HEALTHCHECK. */
+function healthcheck(value: string, line: string): NonNullable<ImageRunConfig['Healthcheck']> {
+  const numbers: Record<string, number> = {}
+  let rest = value
+  for (let option = nextOption.exec(rest); option; option = nextOption.exec(rest)) {
+    const [whole, name = '', text = ''] = option
+    if (name === 'retries') {
+      if (!/^[1-9]\d{0,8}$/.test(text)) throw bad(line, `"${text}" is no number of retries`)
+      numbers['Retries'] = Number(text)
+    } else if (Object.hasOwn(durations, name))
+      numbers[durations[name as keyof typeof durations]] = nanoseconds(text, line)
+    else throw bad(line, `--${name} is no option of a health check`)
+    rest = rest.slice(whole.length)
+  }
+  if (/^none$/i.test(rest)) {
+    if (Object.keys(numbers).length > 0) throw bad(line, 'NONE takes no options')
+    return { Test: ['NONE'] }
+  }
+  const test = /^CMD\s+([\s\S]+)$/i.exec(rest)?.[1]
+  if (test === undefined) throw bad(line, 'a health check is NONE, or CMD with a command')
+  return { Test: test.startsWith('[') ? ['CMD', ...words(test, line)] : ['CMD-SHELL', test], ...numbers }
+}
+
+const nextOption = /^--([a-z-]+)=(\S+)\s+/
+
+const units = { h: 3_600_000_000_000, m: 60_000_000_000, s: 1_000_000_000, ms: 1_000_000 } as const
+
+/** A duration as Go writes it, such as `1m30s`; health checks begin at a millisecond. */
+function nanoseconds(text: string, line: string): number {
+  if (!/^(\d{1,9}(\.\d{1,9})?(h|ms|m|s))+$/.test(text)) throw bad(line, `"${text}" is no time such as 30s or 1m30s`)
+  let sum = 0
+  for (const [, number, unit] of text.matchAll(/([\d.]+)(h|ms|m|s)/g)) sum += Number(number) * units[unit as 'h' | 'm']
+  if (sum < units.ms || sum > Number.MAX_SAFE_INTEGER) throw bad(line, `${text} is too short or too long`)
+  return Math.round(sum)
+}
+
+const unquoted = (value: string): string => /^"([^"]*)"$/.exec(value)?.[1] ?? value
 
 const command = (value: string, line: string): readonly string[] =>
   value.startsWith('[') ? words(value, line) : ['/bin/sh', '-c', value]
@@ -99,7 +139,7 @@ function words(value: string, line: string): readonly string[] {
 /** `KEY=value KEY2="two words"`, or the old form `KEY value`. */
 function pairs(value: string, line: string): [string, string][] {
   const found: [string, string][] = []
-  const pattern = /\s*([^\s=]+)=("(?:[^"\\]|\\.)*"|'[^']*'|(?:[^\s\\"']|\\.)*)(?=\s|$)/y
+  const pattern = /\s*("(?:[^"\\]|\\.)+"|[^\s="]+)=("(?:[^"\\]|\\.)*"|'[^']*'|(?:[^\s\\"']|\\.)*)(?=\s|$)/y
   while (pattern.lastIndex < value.length) {
     const match = pattern.exec(value)
     if (!match) {
@@ -107,13 +147,14 @@ function pairs(value: string, line: string): [string, string][] {
       if (!old) throw bad(line, 'it must be KEY=value, with quotes around a value that has spaces')
       return [[old[1]!, old[2]!]]
     }
-    const text = match[2]!
-    const quoted = text.startsWith("'")
-      ? text.slice(1, -1)
-      : text.startsWith('"')
-        ? text.slice(1, -1).replaceAll(/\\(["\\$])/g, '$1')
-        : text.replaceAll(/\\(.)/g, '$1')
-    found.push([match[1]!, quoted])
+    found.push([plain(match[1]!), plain(match[2]!)])
   }
   return found
+}
+
+/** A word without its quotes and backslashes. */
+function plain(word: string): string {
+  if (word.startsWith("'")) return word.slice(1, -1)
+  if (word.startsWith('"')) return word.slice(1, -1).replaceAll(/\\(["\\$])/g, '$1')
+  return word.replaceAll(/\\(.)/g, '$1')
 }

@@ -67,6 +67,8 @@ async function toStream(tree: RootMount, target: NodeJS.WritableStream, signal: 
   setPipeCapacity(pipe.write, pipeBytes)
   const source = new Socket({ fd: pipe.read, readable: true, writable: false })
   const flowing = pipeline(source, target, { signal })
+  // A target that was destroyed before leaves the pipe open, and the packing thread would wait for a reader.
+  flowing.catch(() => source.destroy())
   const packing = pack(tree, pipe.write, source, signal)
   const [packed, flowed] = await Promise.allSettled([packing, flowing])
   // When one end fails the other does so for want of it.
