@@ -1,4 +1,5 @@
 import { closeSync, openSync } from 'node:fs'
+import { errnoOf } from '../errors/host-errors.ts'
 import { readMountTable } from './mount-info.ts'
 import { MNT_DETACH, MS, mount, umount2 } from './syscall/mount.ts'
 import { CLONE, chdir, setns, umask, unshare } from './syscall/namespace.ts'
@@ -22,7 +23,7 @@ export class LauncherNamespaces {
     const table = readMountTable('thread-self')
     // crun 1.8 refuses hosts that have both cgroup versions mounted, as long as it can see both.
     if (table.some((entry) => entry.type === 'cgroup'))
-      for (const entry of table) if (entry.type === 'cgroup2') umount2(entry.target, MNT_DETACH)
+      for (const entry of table) if (entry.type === 'cgroup2') detachIfAllowed(entry.target)
     this.#template = openSync('/proc/thread-self/ns/mnt', 'r')
     unshare(CLONE.NEWNS)
     this.#home = openSync('/proc/thread-self/ns/mnt', 'r')
@@ -42,5 +43,14 @@ export class LauncherNamespaces {
   close(): void {
     closeSync(this.#template)
     closeSync(this.#home)
+  }
+}
+
+/** Inside a user namespace the mounts that came with it cannot be taken off one by one (EINVAL, mount_namespaces(7)). */
+function detachIfAllowed(target: string): void {
+  try {
+    umount2(target, MNT_DETACH)
+  } catch (error) {
+    if (errnoOf(error) !== 'EINVAL') throw error
   }
 }

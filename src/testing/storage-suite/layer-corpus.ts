@@ -20,15 +20,15 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import type { DriverHost } from '../../driver-kit/driver-host.ts'
+import type { Abilities } from './abilities.ts'
 
-/** The largest owner that is not -1, which chown(2) takes for "leave it". */
-const largestId = 2 ** 32 - 2
 /** CAP_NET_RAW, effective; `struct vfs_cap_data`, revision 2. */
 const capability = Buffer.from('0100000200200000000000000000000000000000', 'hex')
 
 /** One of everything that a layer carries, in pairs where a change is to come: `x` stays, `x-...` changes. */
-export async function makeCorpus(root: string, host: DriverHost): Promise<void> {
+export async function makeCorpus(root: string, host: DriverHost, able: Abilities): Promise<void> {
   const { xattrs } = host
+  const { largestId } = able
   const at = (name: string) => join(root, name)
   const file = (name: string, text = name) => writeFileSync(at(name), text)
   for (const directory of [
@@ -74,8 +74,10 @@ export async function makeCorpus(root: string, host: DriverHost): Promise<void> 
     ['above-16-bits', 65_537, 70_000],
     ['above-21-bits', 2_097_152, 2_097_153],
     ['above-31-bits', 3_000_000_000, 2_147_483_648],
+    // Not -1, which chown(2) takes for "leave it".
     ['largest', largestId, largestId],
   ] as const) {
+    if (uid > largestId || gid > largestId) continue
     file(`owner-${name}`)
     chownSync(at(`owner-${name}`), uid, gid)
     mkdirSync(at(`owner-${name}-dir`))
@@ -86,7 +88,7 @@ export async function makeCorpus(root: string, host: DriverHost): Promise<void> 
   file('attributes')
   xattrs.set(at('attributes'), 'user.empty', Buffer.alloc(0))
   xattrs.set(at('attributes'), 'user.binary', Buffer.from([0, 255, 10, 0, 61]))
-  xattrs.set(at('attributes'), 'trusted.mine', Buffer.from('secret'))
+  if (able.trustedXattrs) xattrs.set(at('attributes'), 'trusted.mine', Buffer.from('secret'))
   xattrs.set(at('attributes'), 'security.capability', capability)
   xattrs.set(at('attribute-only'), 'user.old', Buffer.from('goes'))
   xattrs.set(at('kept'), 'user.directory', Buffer.from('stays'))
@@ -107,9 +109,11 @@ export async function makeCorpus(root: string, host: DriverHost): Promise<void> 
   mkdirSync(at(long), { recursive: true })
   file(`${long}/file`)
   symlinkSync(`../${'target-'.repeat(80)}`, at(`${long}/link`))
-  await host.run('mknod', [at('character'), 'c', '1', '3'])
-  await host.run('mknod', [at('block'), 'b', '259', '70000'])
-  await host.run('mknod', [at('gone/character'), 'c', '5', '0'])
+  if (able.devices) {
+    await host.run('mknod', [at('character'), 'c', '1', '3'])
+    await host.run('mknod', [at('block'), 'b', '259', '70000'])
+    await host.run('mknod', [at('gone/character'), 'c', '5', '0'])
+  } else file('character')
   host.makeFifo(at('fifo'))
   for (const name of ['link', 'link-later']) symlinkSync('deleted', at(name))
   lutimesSync(at('link'), 1_234_567_890.5, 1_234_567_890.5)
@@ -118,8 +122,9 @@ export async function makeCorpus(root: string, host: DriverHost): Promise<void> 
 }
 
 /** Changes of each kind; with overlays each is a copy upwards, a whiteout or an opaque directory. */
-export async function changeCorpus(root: string, host: DriverHost): Promise<void> {
+export async function changeCorpus(root: string, host: DriverHost, able: Abilities): Promise<void> {
   const { xattrs } = host
+  const { largestId } = able
   const at = (name: string) => join(root, name)
   const file = (name: string, text = `new ${name}`) => writeFileSync(at(name), text)
   rmSync(at('opaque'), { recursive: true })
@@ -136,11 +141,11 @@ export async function changeCorpus(root: string, host: DriverHost): Promise<void
   renameSync(at('kept/file'), at('kept/sub/renamed'))
   appendFileSync(at('appended'), ' and more')
   chmodSync(at('mode-only'), 0o4711)
-  chownSync(at('owner-only'), 65_537, largestId)
+  chownSync(at('owner-only'), Math.min(65_537, largestId), largestId)
   utimesSync(at('time-only'), 7, 7.5)
   xattrs.remove(at('attribute-only'), 'user.old')
   xattrs.set(at('attribute-only'), 'security.capability', capability)
-  xattrs.remove(at('attributes'), 'trusted.mine')
+  xattrs.remove(at('attributes'), able.trustedXattrs ? 'trusted.mine' : 'user.binary')
   chmodSync(at('metadata'), 0o2711)
   xattrs.set(at('metadata'), 'user.new', Buffer.from('new'))
   linkSync(at('linked-later'), at('kept/link-to-it'))
@@ -148,7 +153,8 @@ export async function changeCorpus(root: string, host: DriverHost): Promise<void
   unlinkSync(at('hard-c'))
   file('hard-c', 'on its own')
   truncateSync(at('sparse'), 40 << 20)
-  await host.run('mknod', [at('deleted'), 'c', '1', '5'])
+  if (able.devices) await host.run('mknod', [at('deleted'), 'c', '1', '5'])
+  else host.makeFifo(at('deleted'))
   symlinkSync('kept', at('fifo'))
   const bytes = Buffer.from(`${root}/`)
   unlinkSync(Buffer.concat([bytes, Buffer.from([0xff, 0xfe, 0x0a, 0x20])]))

@@ -21,11 +21,12 @@ const describe = (given: StorageCase) => (root: string) => {
  */
 export async function carryLayers(from: StorageCase, to: StorageCase): Promise<void> {
   const tars = new LayerTars(from)
+  const able = await from.abilities
   const layers: { tar: string; sha256: string; tree: ReadonlyMap<string, string> }[] = []
   for (const [index, change] of [makeCorpus, changeCorpus].entries()) {
     const [draft, as] = [draftId(`from-${index}`), `from${index}`]
     const mounts = await from.driver.prepare(draft, index === 0 ? null : snapshotId('from0'))
-    await from.mounted(mounts, (root) => change(root, from.host))
+    await from.mounted(mounts, (root) => change(root, from.host, able))
     // Looked at once more, mounted anew: caches of the mount it was made in do not count.
     const tree = await from.mounted(await from.driver.mounts(draft), describe(from))
     const { path, sha256 } = await tars.pack(from, draft)
@@ -78,7 +79,8 @@ export const layerTravelGroup: SuiteGroup = {
       'says that a draft in which nothing happened changes nothing',
       async (given) => {
         if (!given.driver.capabilities.changeHint) return
-        await given.layer('s1', null, (root) => makeCorpus(root, given.host))
+        const able = await given.abilities
+        await given.layer('s1', null, (root) => makeCorpus(root, given.host, able))
         const [draft, tars] = [draftId('d'), new LayerTars(given)]
         await given.mounted(await given.driver.prepare(draft, snapshotId('s1')), (root) => {
           describeTree(root, given.host.xattrs)

@@ -8,6 +8,7 @@ import { isEngineError } from '../../errors/engine-error.ts'
 import { type ErrorKind, errorKinds } from '../../errors/kinds.ts'
 import type { MountSpec } from '../../host/mount-spec.ts'
 import { type FaultKind, FaultPlan } from '../fault-plan.ts'
+import { type Abilities, findAbilities } from './abilities.ts'
 import type { StorageSuiteOptions, SuiteContext } from './suite-options.ts'
 
 export const draftId = (name: string): DraftId => name as DraftId
@@ -20,6 +21,7 @@ export class StorageCase<Options = unknown> implements AsyncDisposable {
   readonly options: Options
   #plan: FaultPlan
   #driver: StorageDriver | null = null
+  #abilities: Promise<Abilities> | null = null
   #mounts = 0
   #counter = 0
 
@@ -58,6 +60,12 @@ export class StorageCase<Options = unknown> implements AsyncDisposable {
   /** The machine itself, past any fault. */
   get host() {
     return this.#place.context.host
+  }
+
+  /** What this process may do on this machine. */
+  get abilities(): Promise<Abilities> {
+    this.#abilities ??= findAbilities(this.host, this.#place.context.runDirectory)
+    return this.#abilities
   }
 
   async open(): Promise<StorageDriver> {

@@ -8,12 +8,12 @@ import { writeBusyboxTarball } from '../../../examples/support/busybox-image.ts'
 import type { DraftId, DriverContext } from '../../driver-kit/index.ts'
 import { createHost } from '../../host/host.ts'
 import { Engine } from '../../index.ts'
-import { storageDriverSuite } from '../index.ts'
+import { runStorageSuite, type SuiteReport } from './run-suite.ts'
 
 /** What the guest found; printed as JSON on stdout for storage-vm.test.ts. */
 export interface StorageGuestReport {
   /** Per file system and driver: names of the suite's checks, and the failures. */
-  readonly suites: Readonly<Record<string, { readonly passed: readonly string[]; readonly failed: readonly string[] }>>
+  readonly suites: Readonly<Record<string, SuiteReport>>
   readonly kills: readonly { readonly claimed: number; readonly limited: number; readonly drafts: number }[]
   readonly twoProcesses: { readonly drafts: number; readonly projects: number }
   readonly refusals: Readonly<Record<string, string>>
@@ -37,33 +37,6 @@ function mountImage(name: string, make: readonly string[], options: string): str
   mkdirSync(target)
   execFileSync('mount', ['-o', `loop${options}`, image, target])
   return target
-}
-
-type Check = { readonly name: string; readonly body: () => Promise<void> }
-
-async function suite(wanted: readonly string[], options: Omit<Parameters<typeof storageDriverSuite>[0], 'runner'>) {
-  const checks: Check[] = []
-  let group = ''
-  const runner = {
-    describe(name: string, body: () => void) {
-      group = name
-      body()
-    },
-    test(name: string, body: () => Promise<void>) {
-      if (wanted.includes(group) || name.startsWith('skipped checks')) checks.push({ name, body })
-    },
-  }
-  storageDriverSuite({ ...options, runner })
-  const [passed, failed]: [string[], string[]] = [[], []]
-  for (const { name, body } of checks) {
-    try {
-      await body()
-      passed.push(name)
-    } catch (error) {
-      failed.push(`${name}: ${error instanceof Error ? error.stack : String(error)}`)
-    }
-  }
-  return { passed, failed }
 }
 
 const contextIn = (root: string): DriverContext => {
@@ -158,11 +131,11 @@ const plain = {
   ext4: mountImage('ext4-plain', ['mkfs.ext4', '-q'], ''),
   half: mountImage('ext4-half', ['mkfs.ext4', '-q', '-O', 'project,quota'], ''),
 }
-const suites: Record<string, { passed: readonly string[]; failed: readonly string[] }> = {}
+const suites: Record<string, SuiteReport> = {}
 for (const [name, below] of Object.entries({ xfs, ext4 })) {
   const shared = { below, require: ['quota'] as const }
-  suites[`overlay2 on ${name}`] = await suite(['capabilities'], { ...shared, definition: overlay2Storage })
-  suites[`vfs on ${name}`] = await suite(['capabilities'], { ...shared, definition: vfsStorage })
+  suites[`overlay2 on ${name}`] = await runStorageSuite({ ...shared, definition: overlay2Storage }, ['capabilities'])
+  suites[`vfs on ${name}`] = await runStorageSuite({ ...shared, definition: vfsStorage }, ['capabilities'])
 }
 const kills = await killedAtEveryCall(join(xfs, 'kills'))
 const two = await twoProcesses(join(ext4, 'two'))
@@ -183,9 +156,9 @@ for (const [name, value] of Object.entries({
   index: 'Y',
 }))
   writeFileSync(join(parameters, name), value)
-suites['overlay2 with metacopy, redirect_dir and index on by default'] = await suite(
-  ['changes between layers', 'file-system truth', 'layers through tars'],
+suites['overlay2 with metacopy, redirect_dir and index on by default'] = await runStorageSuite(
   { definition: overlay2Storage, below: scratch },
+  ['changes between layers', 'file-system truth', 'layers through tars'],
 )
 await host[Symbol.asyncDispose]()
 for (const target of ['xfs', 'ext4', 'xfs-plain', 'ext4-plain', 'ext4-half'])

@@ -1,0 +1,15 @@
+import { builtinDrivers } from '../../builtins.ts'
+import { createHost } from '../../host/host.ts'
+import { runStorageSuite } from './run-suite.ts'
+
+/** Runs the suite of a storage driver in the namespace it was started in: `DRIVER BELOW`; prints the report as JSON. */
+const [name = '', below = ''] = process.argv.slice(2)
+const definition = builtinDrivers.find((one) => one.type === 'storage' && one.name === name)
+if (definition?.type !== 'storage') throw new Error(`no storage driver ${name}`)
+await using host = createHost({ diagnostics: () => {} })
+const context = { directory: below, runDirectory: below, host, diagnostics: () => {} }
+const probe = await definition.probe(context, definition.parseOptions({}))
+const report = probe.usable
+  ? await runStorageSuite({ definition, below, skip, depth: 16 })
+  : { passed: [], failed: ['probe'] }
+console.log(JSON.stringify({ probe, ...report }))
