@@ -38,6 +38,10 @@ export class Setting implements AsyncDisposable {
     const tarball = join(directory, 'busybox.tar')
     await writeBusyboxTarball(tarball, 'tscontainer-bench:busybox')
     const engine = resources.use(await Engine.open({ root }))
+    // Its bridge is the host's, not the directory's.
+    resources.defer(async () => {
+      await engine.reset()
+    })
     const [image] = await engine.images.load(tarball)
     if (!image) throw new Error('the tarball held no image')
     const shell = resources.use(new BareShell())

@@ -71,6 +71,13 @@ describe('code in the documentation', () => {
     const { code, stdout, stderr } = await run('env', [`ROOT=${root}`, process.execPath, fileOf(block)], directory)
     expect(stderr).toBe('')
     expect(code, stdout).toBe(0)
+    // What the root has on the host does not go with its directory.
+    const reset = join(repository, 'src/cli.ts')
+    await mustRun(
+      process.execPath,
+      ['--conditions=tscontainer-source', reset, 'reset', '--root', root, '--yes'],
+      directory,
+    )
   })
 
   test.each(blocks.filter((block) => block.mark.startsWith('from ')).map(named))(
