@@ -14,11 +14,10 @@ import type { LogEntry } from '../driver-kit/log-driver.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { containerErrors } from '../errors/container-errors.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
-import { type Operation, startOperation } from '../progress/operation.ts'
+import type { Operation } from '../progress/operation.ts'
 import { parseSignal } from '../runtime/signals.ts'
 import type { ContainerBackend } from './container-backend.ts'
 import { type ExecOptions, type ExecResult, execCollected } from './exec-collected.ts'
-import { relay } from './relay.ts'
 
 /** How to stop a container. */
 export interface StopOptions {
@@ -156,15 +155,7 @@ export class Container implements AsyncDisposable {
 
   /** Writes the root file system as a tar to a path or stream; of a running container as it is at each file's turn. */
   exportRootfs(target: string | NodeJS.WritableStream, call?: CallOptions): Operation<void> {
-    const parts = this.#backend.parts()
-    return startOperation(
-      async (context) => {
-        const { exportContainer } = await import('./export-container.ts')
-        await relay(exportContainer(parts, this.id, target, { signal: context.signal }), context)
-      },
-      call,
-      'Exporting a root file system',
-    )
+    return this.#backend.exportRootfs(this.id, target, call)
   }
 
   /** Removes it; one that is gone is no error. @throws `container.running` without `force` */

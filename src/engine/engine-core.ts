@@ -1,13 +1,25 @@
 import type { ContainerCore } from '../container/container-core.ts'
 import { sweepDeadOwners } from '../container/sweep.ts'
+import type { ContainerId } from '../driver-kit/ids.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { raceAbort } from '../lifetime/call-options.ts'
 import { Scope } from '../lifetime/scope.ts'
+import type { Operation } from '../progress/operation.ts'
+import { importRootfs } from '../transfer/import-rootfs.ts'
+import { loadImages } from '../transfer/load-images.ts'
+import { saveImages } from '../transfer/save-images.ts'
+import { adoptRecorded, type CheckOptions, type ConsistencyReport, checkEngine } from './check-engine.ts'
+import { collectEngineGarbage, type EngineGarbageReport } from './collect-engine-garbage.ts'
 import { coreParts } from './core-parts.ts'
 import { coreTokens } from './core-tokens.ts'
 import type { ParsedEngineOptions } from './engine-options.ts'
+import { exportContainer } from './export-container.ts'
+import { type EngineInfo, readEngineInfo } from './info.ts'
 import type { Parts, Token } from './parts.ts'
+import { type ProbeReport, probeMachine } from './probe.ts'
+import { rebuildRecords } from './rebuild-records.ts'
 import { requirePrivilege } from './require-privilege.ts'
+import { resetEngine } from './reset-engine.ts'
 import { sweepCgroups } from './sweep-cgroups.ts'
 import { wire } from './wiring.ts'
 
@@ -16,12 +28,13 @@ import { wire } from './wiring.ts'
  * a process little until it opens an engine.
  */
 export class EngineCore implements AsyncDisposable {
-  readonly parts: Parts
+  readonly transfers = { loadImages, saveImages, importRootfs }
+  readonly #parts: Parts
   readonly containers: ContainerCore
   readonly #scope: Scope
 
   private constructor(parts: Parts, containers: ContainerCore, scope: Scope) {
-    this.parts = parts
+    this.#parts = parts
     this.containers = containers
     this.#scope = scope
   }
@@ -39,8 +52,44 @@ export class EngineCore implements AsyncDisposable {
     }
   }
 
+  static probe(options: ParsedEngineOptions, call?: CallOptions): Promise<ProbeReport> {
+    return probeMachine(options, call)
+  }
+
+  /** What `rebuildRecords` does, for a root that cannot be opened. */
+  static async rebuildRecords(
+    options: ParsedEngineOptions,
+    force: boolean,
+    call?: CallOptions,
+  ): Promise<ConsistencyReport | null> {
+    requirePrivilege()
+    return rebuildRecords(options, force, call)
+  }
+
   get<T>(token: Token<T>): T {
-    return this.parts.get(token)
+    return this.#parts.get(token)
+  }
+
+  info(call?: CallOptions): Promise<EngineInfo> {
+    return readEngineInfo(this.#parts, call)
+  }
+
+  gc(call?: CallOptions): Promise<EngineGarbageReport> {
+    return collectEngineGarbage(this.#parts, call)
+  }
+
+  async check(options: CheckOptions, call?: CallOptions): Promise<ConsistencyReport['problems']> {
+    const problems = await checkEngine(this.#parts, options, call)
+    if (options.repair) await adoptRecorded(this.#parts, call)
+    return problems
+  }
+
+  reset(call?: CallOptions): Promise<readonly string[]> {
+    return resetEngine(this.#parts, call)
+  }
+
+  exportRootfs(id: ContainerId, target: string | NodeJS.WritableStream, call?: CallOptions): Operation<void> {
+    return exportContainer(this.#parts, id, target, call)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -34,11 +34,12 @@ export class Engine implements AsyncDisposable {
     this.images = new Images({
       images: () => this.#open().get(coreTokens.images),
       transfer: () => this.#open().get(coreTokens.transfer),
+      ...core.transfers,
     })
     this.containers = new Containers({
       core: () => this.#open().containers,
       monitor: core.get(coreTokens.monitor),
-      parts: () => this.#open().parts,
+      exportRootfs: (id, target, call) => this.#open().exportRootfs(id, target, call),
     })
     this.networks = new Networks(() => this.#open().get(coreTokens.networks))
   }
@@ -60,8 +61,8 @@ export class Engine implements AsyncDisposable {
   /** Says what this machine has and lacks, with the package that brings it. Changes nothing. */
   static async probe(options?: EngineOptions, call?: CallOptions): Promise<ProbeReport> {
     const parsed = await checkEngineOptions(options)
-    const { probeMachine } = await import('./probe.ts')
-    return probeMachine(parsed, call)
+    const { EngineCore } = await import('./engine-core.ts')
+    return EngineCore.probe(parsed, call)
   }
 
   /**
@@ -79,12 +80,8 @@ export class Engine implements AsyncDisposable {
   ): Promise<ConsistencyReport> {
     const parsed = await checkEngineOptions(options)
     throwIfAborted(call, 'Engine.repair')
-    const [{ rebuildRecords }, { requirePrivilege }] = await Promise.all([
-      import('./rebuild-records.ts'),
-      import('./require-privilege.ts'),
-    ])
-    requirePrivilege()
-    let rebuilt = await rebuildRecords(parsed, false, call)
+    const { EngineCore } = await import('./engine-core.ts')
+    let rebuilt = await EngineCore.rebuildRecords(parsed, false, call)
     for (;;) {
       try {
         await using engine = await Engine.open(options, call)
@@ -93,7 +90,7 @@ export class Engine implements AsyncDisposable {
       } catch (error) {
         // A record that SQLite reads and we cannot.
         if (rebuilt !== null || !isEngineError(error, { code: 'state.corrupt' })) throw error
-        rebuilt = await rebuildRecords(parsed, true, call)
+        rebuilt = await EngineCore.rebuildRecords(parsed, true, call)
       }
     }
   }
@@ -105,25 +102,17 @@ export class Engine implements AsyncDisposable {
 
   /** The engine at a glance: drivers, counts, kernel. */
   async info(call?: CallOptions): Promise<EngineInfo> {
-    const { parts } = this.#open()
-    const { readEngineInfo } = await import('./info.ts')
-    return readEngineInfo(parts, call)
+    return this.#open().info(call)
   }
 
   /** Removes blobs, layers and kernel objects that nothing needs any more. */
   async gc(call?: CallOptions): Promise<EngineGarbageReport> {
-    const { parts } = this.#open()
-    const { collectEngineGarbage } = await import('./collect-engine-garbage.ts')
-    return collectEngineGarbage(parts, call)
+    return this.#open().gc(call)
   }
 
   /** Compares the records with what is on disk; `repair` mends what can be, beside other processes that use the root. */
   async check(options: CheckOptions = {}, call?: CallOptions): Promise<ConsistencyReport> {
-    const { parts } = this.#open()
-    const { adoptRecorded, checkEngine } = await import('./check-engine.ts')
-    const problems = await checkEngine(parts, options, call)
-    if (options.repair) await adoptRecorded(parts, call)
-    return { problems, setAside: null }
+    return { problems: await this.#open().check(options, call), setAside: null }
   }
 
   /**
@@ -132,9 +121,7 @@ export class Engine implements AsyncDisposable {
    * the containers.
    */
   async reset(call?: CallOptions): Promise<readonly string[]> {
-    const { parts } = this.#open()
-    const { resetEngine } = await import('./reset-engine.ts')
-    return resetEngine(parts, call)
+    return this.#open().reset(call)
   }
 
   /**

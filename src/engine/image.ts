@@ -4,6 +4,9 @@ import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { HistoryEntry, ImageRunConfig } from '../oci/image-config.ts'
 import { familiarName, parseReference } from '../reference/reference.ts'
+import type { importRootfs } from '../transfer/import-rootfs.ts'
+import type { loadImages } from '../transfer/load-images.ts'
+import type { saveImages } from '../transfer/save-images.ts'
 import type { TransferServices } from '../transfer/transfer-services.ts'
 
 /** What handles on images reach of their engine. */
@@ -11,6 +14,10 @@ export interface ImageBackend {
   /** @throws `call.disposed` when the engine was disposed */
   images(): ImageStore
   transfer(): Promise<TransferServices>
+  // They come with the engine, not with the handles.
+  readonly loadImages: typeof loadImages
+  readonly saveImages: typeof saveImages
+  readonly importRootfs: typeof importRootfs
 }
 
 /** Everything known about an image. */

@@ -40,7 +40,7 @@ export class Images {
    */
   load(source: ByteSource, options?: LoadOptions): Operation<readonly Image[]> {
     return this.#operation(options, 'images.load', async (transfer, context) => {
-      const { loadImages } = await import('../transfer/load-images.ts')
+      const { loadImages } = this.#backend
       const records = await relay(loadImages(transfer, source, { ...options, signal: context.signal }), context)
       return records.map((record) => this.#handle(record))
     })
@@ -62,7 +62,7 @@ export class Images {
         const name = reference && canonicalName(withDefaultTag(reference))
         return name !== null && record.names.includes(name) ? { image: record, names: [name] } : record
       })
-      const { saveImages } = await import('../transfer/save-images.ts')
+      const { saveImages } = this.#backend
       await relay(saveImages(transfer, chosen, target, { ...options, signal: context.signal }), context)
     })
   }
@@ -74,7 +74,7 @@ export class Images {
    */
   importRootfs(source: ByteSource, options?: ImportOptions): Operation<Image> {
     return this.#operation(options, 'images.importRootfs', async (transfer, context) => {
-      const { importRootfs } = await import('../transfer/import-rootfs.ts')
+      const { importRootfs } = this.#backend
       return this.#handle(await relay(importRootfs(transfer, source, { ...options, signal: context.signal }), context))
     })
   }
