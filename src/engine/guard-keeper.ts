@@ -1,6 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
 import type { CgroupParent } from '../host/cgroup/parent.ts'
 import { type Guard, startGuard } from '../host/guard.ts'
+
+/** How long to wait after a guard that could not be started. */
+const firstPauseMs = 10
+const longestPauseMs = 5000
 
 /** Keeps a guard beside this process from its first `process` container on; starts another one when it is killed. */
 export class GuardKeeper implements AsyncDisposable {
@@ -32,23 +37,30 @@ export class GuardKeeper implements AsyncDisposable {
     try {
       const guard = await startGuard({ engineId: this.#engineId, cgroups: this.#cgroups() })
       this.#pid = guard.pid
-      void guard.exited.then(() => {
-        this.#pid = null
-        if (this.#disposed) return
-        this.#guard = this.#start()
-        this.#guard.catch((error: unknown) => {
-          this.#diagnostics({
-            level: 'error',
-            source: 'engine',
-            message: 'The guard was killed and another could not be started: containers may outlive this process.',
-            error,
-          })
-        })
-      })
+      void guard.exited.then(() => this.#replace())
       return guard
     } catch (error) {
       this.#guard = null
       throw error
+    }
+  }
+
+  /** Until one watches: containers that run are not to be without. */
+  async #replace(): Promise<void> {
+    this.#pid = null
+    this.#guard = null
+    for (let pause = firstPauseMs; !this.#disposed; pause = Math.min(longestPauseMs, pause * 2)) {
+      try {
+        return await this.ready()
+      } catch (error) {
+        this.#diagnostics({
+          level: 'error',
+          source: 'engine',
+          message: 'The guard was killed and another could not be started yet: containers may outlive this process.',
+          error,
+        })
+      }
+      await sleep(pause, undefined, { ref: false })
     }
   }
 

@@ -31,7 +31,7 @@ export const cgroups: Cgroups = {
   killTree,
   removeTree,
   freeze,
-  isFrozen: (path) => cgroupExists(path) && isFrozen(path),
+  isFrozen,
   thaw,
   oomKills: readOomKills,
   watchOom,

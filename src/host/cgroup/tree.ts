@@ -176,22 +176,35 @@ export function readOomKills(path: string): number {
   return kills
 }
 
-function freezerOf(path: string): { readonly file: string; readonly version: 1 | 2 } {
+interface Freezer {
+  readonly file: string
+  readonly version: 1 | 2
+}
+
+function findFreezer(path: string): Freezer | null {
   for (const directory of directoriesOf(path))
     for (const [name, version] of [
       ['freezer.state', 1],
       ['cgroup.freeze', 2],
     ] as const)
       if (existsSync(join(directory, name))) return { file: join(directory, name), version }
+  return null
+}
+
+function freezerOf(path: string): Freezer {
+  const freezer = findFreezer(path)
+  if (freezer) return freezer
   throw hostErrors.error('not_found', {
     message: `The cgroup ${path} does not exist in a hierarchy that can freeze. Is the container running?`,
     subject: { type: 'cgroup', id: path },
   })
 }
 
-/** Whether all its processes are stopped. */
+/** Whether all its processes are stopped; false where it is not, or not any more: it goes from hierarchy to hierarchy. */
 export function isFrozen(path: string): boolean {
-  const { file, version } = freezerOf(path)
+  const freezer = findFreezer(path)
+  if (!freezer) return false
+  const { file, version } = freezer
   if (version === 1) return readOrNull(file)?.trim() === 'FROZEN'
   return /^frozen 1/m.test(readOrNull(file.replace(/freeze$/, 'events')) ?? '')
 }

@@ -33,15 +33,12 @@ export class OwnTables {
 
   /** Pids of processes that use the root or were started for it. */
   processes(): number[] {
-    return namesIn('/proc')
-      .filter((name) => /^\d+$/.test(name))
-      .map(Number)
-      .filter((pid) => !this.#bystanders.has(pid) && this.#isOwnProcess(pid))
+    return this.#others().filter((pid) => this.#isOwnProcess(pid))
   }
 
   /** Own processes whose command line has the text. */
   processesNamed(text: string): number[] {
-    return this.processes().filter((pid) => textOf(`/proc/${pid}/cmdline`).includes(text))
+    return this.#others().filter((pid) => textOf(`/proc/${pid}/cmdline`).includes(text) && this.#isOwnProcess(pid))
   }
 
   /** The id of the owner that a process is registered as. */
@@ -56,7 +53,7 @@ export class OwnTables {
 
   /** Processes that one owner has started, its guard aside. */
   processesOf(owner: string): number[] {
-    return this.processes().filter((pid) =>
+    return this.#others().filter((pid) =>
       ['environ', 'cgroup'].some((name) => textOf(`/proc/${pid}/${name}`).includes(owner)),
     )
   }
@@ -66,21 +63,29 @@ export class OwnTables {
     const deadline = Date.now() + timeoutMs
     for (;;) {
       const found = newSince(before, await readHostTables({ parts, directories: [join(this.#root, 'containers')] }))
-      const left = found.filter((line) => this.#isOwn(line))
+      const held = found.length > 0 ? this.#namespaces() : new Set<string>()
+      const left = found.filter((line) => this.#isOwn(line, held))
       if (left.length === 0 || Date.now() > deadline) return left
       await sleep(10)
     }
   }
 
-  #isOwn(line: string): boolean {
+  #others(): number[] {
+    return namesIn('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+      .filter((pid) => !this.#bystanders.has(pid))
+  }
+
+  #isOwn(line: string, held: ReadonlySet<string>): boolean {
     const [table, name = ''] = line.split(' ')
     switch (table) {
       case 'processes':
         return this.#isOwnProcess(Number(name))
       case 'namespaces':
-        return this.#holds(name, 'net')
+        return held.has(name)
       case 'mounts':
-        return line.includes(this.#root) || this.#holds(name, 'mnt')
+        return line.includes(this.#root) || held.has(name)
       case 'links':
         return textOf(`/sys/class/net/${name}/ifalias`).includes(this.#rootId)
       case 'firewall':
@@ -94,9 +99,14 @@ export class OwnTables {
     }
   }
 
-  #holds(namespace: string, kind: 'net' | 'mnt'): boolean {
-    return this.processes().some((pid) =>
-      namesIn(`/proc/${pid}/task`).some((thread) => linkOf(`/proc/${pid}/task/${thread}/ns/${kind}`) === namespace),
+  /** Namespaces that own processes are in. */
+  #namespaces(): Set<string> {
+    return new Set(
+      this.processes().flatMap((pid) =>
+        namesIn(`/proc/${pid}/task`).flatMap((thread) =>
+          ['net', 'mnt'].map((kind) => linkOf(`/proc/${pid}/task/${thread}/ns/${kind}`)),
+        ),
+      ),
     )
   }
 
