@@ -9,6 +9,7 @@ import type { ContentStore } from '../content/content-store.ts'
 import { archiveErrors } from '../errors/archive-errors.ts'
 import { abortError } from '../errors/call-errors.ts'
 import { isEngineError } from '../errors/engine-error.ts'
+import { EarlyWriteback } from '../host/early-writeback.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { type BundleFile, bundleDirectories } from './bundle.ts'
 import { tarBlock } from './tar-header.ts'
@@ -38,7 +39,7 @@ export async function writeBundleTar(
     if (facts && !facts.isFile()) return await streamTar(files, createWriteStream(path), options)
     const draft = draftBeside(path)
     try {
-      await writeChunks(tarChunks(files, options), draft, 0o644, options)
+      await writeChunks(tarChunks(files, options, true), draft, 0o644, options)
       await rename(draft, path)
     } catch (error) {
       await rm(draft, { force: true })
@@ -76,7 +77,7 @@ export async function writeBundleDirectory(
       await mkdir(draft, { mode: 0o755 })
       const directories = bundleDirectories(files)
       for (const directory of directories) await mkdir(join(draft, directory))
-      for (const file of files) await writeChunks(bytesOf(file, options), join(draft, file.path), 0o644, options)
+      for (const file of files) await writeChunks(bytesOf(file, options, true), join(draft, file.path), 0o644, options)
       for (const directory of [...directories, '.']) await syncDirectory(join(draft, directory))
       await rename(draft, path)
     } catch (error) {
@@ -93,12 +94,16 @@ const draftBeside = (path: string): string =>
   join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.partial`)
 
 /** The tar as it goes out. */
-async function* tarChunks(files: readonly BundleFile[], options: WriteBundleOptions): AsyncGenerator<Uint8Array> {
+async function* tarChunks(
+  files: readonly BundleFile[],
+  options: WriteBundleOptions,
+  reuseBuffers: boolean,
+): AsyncGenerator<Uint8Array> {
   for (const directory of bundleDirectories(files)) yield tarHeader({ path: `${directory}/`, size: 0 })
   for (const file of files) {
     const size = 'bytes' in file ? file.bytes.length : file.size
     yield tarHeader({ path: file.path, size })
-    yield* bytesOf(file, options)
+    yield* bytesOf(file, options, reuseBuffers)
     if (size % tarBlock !== 0) yield tarPadding(size)
   }
   yield tarEnd()
@@ -108,7 +113,7 @@ async function* tarChunks(files: readonly BundleFile[], options: WriteBundleOpti
 async function streamTar(files: readonly BundleFile[], target: Writable, options: WriteBundleOptions): Promise<void> {
   const { signal } = options
   try {
-    const chunks = Readable.from(tarChunks(files, options), { objectMode: false, highWaterMark: 1 << 20 })
+    const chunks = Readable.from(tarChunks(files, options, false), { objectMode: false, highWaterMark: 1 << 20 })
     await pipeline(chunks, target, signal ? { signal } : {})
   } catch (error) {
     if (signal?.aborted && !isEngineError(error)) throw abortError(signal, 'Saving images')
@@ -116,7 +121,7 @@ async function streamTar(files: readonly BundleFile[], target: Writable, options
   }
 }
 
-/** The disk writes one chunk while the next one is read and hashed. */
+/** The disk writes one chunk while the next one is read and hashed, and has little left to do for the last fsync. */
 async function writeChunks(
   chunks: AsyncIterable<Uint8Array>,
   path: string,
@@ -124,13 +129,21 @@ async function writeChunks(
   call: CallOptions,
 ): Promise<void> {
   const handle = await open(path, 'wx', mode)
+  const writeback = new EarlyWriteback(handle.fd)
+  let size = 0
+  const write = async (chunk: Uint8Array) => {
+    for (let done = 0; done < chunk.length; )
+      done += (await handle.write(chunk, done, chunk.length - done, size + done)).bytesWritten
+    size += chunk.length
+    writeback.grown(size)
+  }
   try {
     let writing: Promise<void> = Promise.resolve()
     try {
       for await (const chunk of chunks) {
         await writing
         throwIfAborted(call, 'Saving images')
-        writing = handle.writeFile(chunk)
+        writing = write(chunk)
         writing.catch(() => {})
       }
     } finally {
@@ -139,6 +152,7 @@ async function writeChunks(
     throwIfAborted(call, 'Saving images')
     await handle.sync()
   } finally {
+    await writeback.settled()
     await handle.close()
   }
 }
@@ -146,12 +160,13 @@ async function writeChunks(
 async function* bytesOf(
   file: BundleFile,
   { content, onBytes, signal }: WriteBundleOptions,
+  reuseBuffers: boolean,
 ): AsyncGenerator<Uint8Array> {
   if ('bytes' in file) {
     yield file.bytes
     return
   }
-  for await (const chunk of content.openRead(file.digest, { signal })) {
+  for await (const chunk of content.openRead(file.digest, { signal, reuseBuffers })) {
     onBytes(chunk.length)
     yield chunk
   }

@@ -4,42 +4,56 @@ import { contentErrors } from '../errors/content-errors.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { type Digest, digestAlgorithm, digestHex } from '../oci/digest.ts'
 
-const chunkSize = 512 << 10
+const chunkSize = 1 << 20
+
+export interface ReadBlobOptions extends CallOptions {
+  /**
+   * Takes turns with three buffers, which spares large blobs much memory: a piece is good until the second next one is
+   * asked for. Default: each piece has its own.
+   */
+  readonly reuseBuffers?: boolean | undefined
+}
 
 /** Reads a blob file and hashes it on the way; the loop throws at its end when the bytes are not the digest's. */
 export async function* readVerified(
   file: string,
   blob: { readonly digest: Digest; readonly size: number },
-  call: CallOptions = {},
+  options: ReadBlobOptions = {},
 ): AsyncGenerator<Uint8Array> {
   const handle = await openBlob(file, blob.digest)
-  let reading: Promise<Uint8Array> | null = null
+  const buffers: Buffer[] = []
+  let reading: Promise<Uint8Array> = Promise.resolve(new Uint8Array())
+  const read = (position: number) => {
+    const used = options.reuseBuffers && buffers.length === 3 ? buffers.shift()! : null
+    const buffer = used ?? Buffer.allocUnsafeSlow(Math.min(chunkSize, Math.max(blob.size, 1)))
+    if (options.reuseBuffers) buffers.push(buffer)
+    reading = readPiece(handle, buffer, position)
+    reading.catch(() => {})
+    return reading
+  }
   try {
     const hash = createHash(digestAlgorithm(blob.digest))
     let size = 0
     // The next piece is read while this one is hashed and used.
-    reading = readPiece(handle, 0)
-    reading.catch(() => {})
+    let next = read(0)
     while (true) {
-      throwIfAborted(call, 'Reading a blob')
-      const chunk = await reading
+      throwIfAborted(options, 'Reading a blob')
+      const chunk = await next
       if (chunk.length === 0) break
       size += chunk.length
-      reading = readPiece(handle, size)
-      reading.catch(() => {})
+      next = read(size)
       hash.update(chunk)
       yield chunk
     }
     if (size !== blob.size || hash.digest('hex') !== digestHex(blob.digest)) throw damaged(blob.digest, file)
   } finally {
-    await reading?.catch(() => {})
+    await reading.catch(() => {})
     await handle.close()
   }
 }
 
-async function readPiece(handle: FileHandle, position: number): Promise<Uint8Array> {
-  const buffer = Buffer.allocUnsafeSlow(chunkSize)
-  const { bytesRead } = await handle.read(buffer, 0, chunkSize, position)
+async function readPiece(handle: FileHandle, buffer: Buffer, position: number): Promise<Uint8Array> {
+  const { bytesRead } = await handle.read(buffer, 0, buffer.length, position)
   return buffer.subarray(0, bytesRead)
 }
 

@@ -8,7 +8,7 @@ import type { ProgressSink } from '../progress/progress-event.ts'
 import type { Database } from '../state/database.ts'
 import { Owners } from '../state/owners.ts'
 import type { RootPaths } from '../state/paths.ts'
-import { readVerified } from './blob-reader.ts'
+import { type ReadBlobOptions, readVerified } from './blob-reader.ts'
 import { type Blob, BlobWriter, type ExpectedBlob } from './blob-writer.ts'
 import { type BlobProblem, type CheckContentOptions, ContentCheck } from './check-content.ts'
 import { GarbageCollector, type GarbageOptions, type GarbageReport } from './collect-garbage.ts'
@@ -208,8 +208,8 @@ export class ContentStore {
    *
    * @throws `content.not_found` at once; `content.digest_mismatch`, `content.damaged` while reading
    */
-  openRead(digest: Digest, call: CallOptions = {}): AsyncIterable<Uint8Array> {
-    return readVerified(this.#layout.blob(digest), this.#require(digest), call)
+  openRead(digest: Digest, options: ReadBlobOptions = {}): AsyncIterable<Uint8Array> {
+    return readVerified(this.#layout.blob(digest), this.#require(digest), options)
   }
 
   /** @throws `content.too_large` above `maxBytes`, and what `openRead` throws */

@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs'
 import { errnoOf } from '../errors/host-errors.ts'
 import { layerErrors } from '../errors/layer-errors.ts'
+import { EarlyWriteback } from '../host/early-writeback.ts'
 import type { TarEntry } from './tar-entry.ts'
 import { encodeHeader, endOfTar, padding } from './tar-header-writer.ts'
 
@@ -16,12 +17,15 @@ export class TarOutput {
   #used = 0
   readonly #onBytes: (bytes: number) => void
   #reported = 0
+  /** Null for what is no file. */
+  readonly #writeback: EarlyWriteback | null
   bytes = 0
   entries = 0
 
   constructor(fd: number, onBytes: (bytes: number) => void = () => {}) {
     this.#fd = fd
     this.#onBytes = onBytes
+    this.#writeback = fstatSync(fd).isFile() ? new EarlyWriteback(fd) : null
   }
 
   /** Writes the entry, and for a file its content from `path`; false when that is gone by now. */
@@ -87,6 +91,7 @@ export class TarOutput {
       throw error
     }
     this.#used = 0
+    this.#writeback?.grownSync(this.bytes)
     if (this.bytes - this.#reported < progressStep) return
     this.#reported = this.bytes
     this.#onBytes(this.bytes)

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { bind, check, cString, lastErrno, type Path } from './libc.ts'
+import { bind, bindAsync, check, cString, lastErrno, type Path } from './libc.ts'
 import { syscallNumber } from './numbers.ts'
 
 const AT_FDCWD = -100
@@ -47,6 +47,18 @@ const openat2Call = bind<[number, number, Uint8Array, Uint8Array, number]>('sysc
 const fallocateCall = bind<[number, number, number, number]>('fallocate', 'int', ['int', 'int', 'int64', 'int64'])
 const lseekCall = bind<[number, number, number]>('lseek', 'int64', ['int', 'int64', 'int'])
 const syncfsCall = bind<[number]>('syncfs', 'int', ['int'])
+const syncRangeCall = bind<[number, number, number, number]>('sync_file_range', 'int', [
+  'int',
+  'int64',
+  'int64',
+  'uint',
+])
+const syncRangeAsync = bindAsync<[number, number, number, number]>('sync_file_range', 'int', [
+  'int',
+  'int64',
+  'int64',
+  'uint',
+])
 
 /** Device number as the kernel takes it. Source: makedev(3), linux/kdev_t.h (new_encode_dev). */
 export function makedev(major: number, minor: number): bigint {
@@ -141,4 +153,19 @@ export function seekHole(fd: number, offset: number): number | null {
 /** Writes everything of the file system that holds `fd` to its disk. */
 export function syncfs(fd: number): void {
   check(syncfsCall(fd), 'syncfs')
+}
+
+const SYNC_FILE_RANGE_WRITE = 2
+
+/**
+ * sync_file_range(2): the disk begins to write a range of a file; nothing is waited for, and nothing is durable by it. No
+ * matter when it fails: an fsync follows.
+ */
+export function startWriteback(fd: number, offset: number, length: number): void {
+  syncRangeCall(fd, offset, length, SYNC_FILE_RANGE_WRITE)
+}
+
+/** The same in a pool thread, since a disk with a full queue lets the call wait. */
+export async function startWritebackAsync(fd: number, offset: number, length: number): Promise<void> {
+  await syncRangeAsync(fd, offset, length, SYNC_FILE_RANGE_WRITE)
 }
