@@ -77,6 +77,11 @@ export class Image {
     }
   }
 
+  /** How it was built, the oldest step first, as its configuration says. @throws `image.not_found` when it was removed */
+  async history(call?: CallOptions): Promise<readonly HistoryEntry[]> {
+    return (await this.inspect(call)).history
+  }
+
   /** Gives it one more name; another image that has it loses it. @throws `reference.*` */
   async tag(reference: string, _call?: CallOptions): Promise<void> {
     const images = this.#backend.images()

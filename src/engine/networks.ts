@@ -1,3 +1,4 @@
+import { isEngineError } from '../errors/engine-error.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { NetworkInspect } from '../network/network-facts.ts'
 import type { NetworkService } from '../network/network-service.ts'
@@ -15,6 +16,16 @@ export class Networks {
   async get(nameOrId: string, _call?: CallOptions): Promise<Network> {
     const facts = this.#service().inspect(nameOrId)
     return new Network(this.#service, facts.id, facts.name)
+  }
+
+  /** By name or id; null when there is none. */
+  async find(nameOrId: string, call?: CallOptions): Promise<Network | null> {
+    try {
+      return await this.get(nameOrId, call)
+    } catch (error) {
+      if (isEngineError(error, { code: 'network.not_found' })) return null
+      throw error
+    }
   }
 
   /** All of them. */

@@ -49,7 +49,10 @@ export class EngineError extends Error {
 }
 
 /** True for errors of this package, of whatever copy; narrows to one kind or code when given. */
-export function isEngineError(value: unknown, match?: { kind?: ErrorKind; code?: string }): value is EngineError {
+export function isEngineError<const Kind extends ErrorKind = ErrorKind, const Code extends string = string>(
+  value: unknown,
+  match?: { readonly kind?: Kind; readonly code?: Code },
+): value is EngineError & { readonly kind: Kind; readonly code: Code } {
   if (!(value instanceof EngineError)) return false
   return (
     (match?.kind === undefined || value.kind === match.kind) && (match?.code === undefined || value.code === match.code)
