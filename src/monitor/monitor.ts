@@ -44,9 +44,11 @@ export async function runMonitor(args: MonitorArguments, attempt: number): Promi
     // Until everything is taken over an idle socket means nothing.
     let onIdle = () => {}
     dismissKeepers(core)
-    const server = scope.own(await serve(paths, core, () => onIdle()))
+    const taken = Promise.withResolvers<void>()
+    const server = scope.own(await serve(paths, core, taken.promise, () => onIdle()))
     // It came up: the next death is the first of its row again.
     if (await adoptAll(core)) rmSync(join(paths.run, 'monitor.tried'), { force: true })
+    taken.resolve()
     if (attempt > 0) {
       const fresh = await watch(0)
       watcher[Symbol.dispose]()
@@ -99,13 +101,20 @@ async function loadDefinitions(url: string): Promise<AnyDriverDefinition[]> {
   )
 }
 
-function serve(paths: RootPaths, core: ContainerCore, onIdle: () => void): Promise<HolderServer> {
+/** `taken`: when everything is taken over that an earlier monitor had held. */
+function serve(paths: RootPaths, core: ContainerCore, taken: Promise<void>, onIdle: () => void): Promise<HolderServer> {
   const starting = new KeyedLock<string>()
   return serveHolder(
     monitorSocket(paths),
     {
-      start: (id) => starting.run(id, () => startOrAdopt(core, id as ContainerId)),
-      attach: async (id, stdin) => serveStreams(core.holder, core.require(id), stdin),
+      start: async (id) => {
+        await taken
+        await starting.run(id, () => startOrAdopt(core, id as ContainerId))
+      },
+      attach: async (id, stdin) => {
+        await taken
+        return serveStreams(core.holder, core.require(id), stdin)
+      },
     },
     onIdle,
   )

@@ -6,10 +6,11 @@ import { bundleFiles } from './bundle-files.ts'
 
 // Says its pid, runs the runtime, leaves the exit code. Descriptor 3 is the FIFO that tells the living that the code is
 // there; the runtime must not have it. The shell's own complaints are not the container's output. A FIFO without anybody
-// who has it open forgets what it holds: so a child keeps the container's output open until somebody says it was taken.
+// who has it open forgets what it holds: so a child keeps the container's output open until somebody says it was taken. Where the directory is gone nobody will.
 const script = [
   'echo $$ >"$1"; code=$2; exec 4>&2 2>/dev/null 5<>"$3"; shift 3',
   '"$@" 2>&4 3>&- 4>&- 5>&-; echo $? >"$code"',
+  '[ -e "$code" ] || exit 0',
   '{ read -r word <&5; } 3>&- &',
 ].join('\n')
 

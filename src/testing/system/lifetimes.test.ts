@@ -62,8 +62,8 @@ describe('what SIGKILL of an engine leaves', () => {
   test.each(deaths)(
     '%s, without a network: no process and no mount at once, nothing after the next open',
     async (_, die) => {
+      const before = await readHostTables({ parts: atOnce })
       for (let seed = 1; seed <= moments; seed++) {
-        const before = await readHostTables({ parts: atOnce })
         const child = await startChild(seed, 'none')
         await someMoment(seed)
         await die(child)
@@ -79,9 +79,9 @@ describe('what SIGKILL of an engine leaves', () => {
     await sleep(1500)
     await kill(first)
     await sleep(500)
+    const parts = [...atOnce, 'links', 'firewall'] as const
+    const before = await readHostTables({ parts })
     for (let seed = 1; seed <= Math.ceil(moments / 4); seed++) {
-      const parts = [...atOnce, 'links', 'firewall'] as const
-      const before = await readHostTables({ parts })
       const child = await startChild(seed, 'bridge')
       await someMoment(seed)
       await kill(child)
@@ -92,8 +92,8 @@ describe('what SIGKILL of an engine leaves', () => {
 
   test('its guard alone: another one takes its place, and the engine’s death still takes everything along', async () => {
     const perEngine = 10
+    const before = await readHostTables({ parts: atOnce })
     for (let seed = 1; seed <= moments; seed += perEngine) {
-      const before = await readHostTables({ parts: atOnce })
       const child = await startChild(seed, 'none')
       for (let death = 0; death < perEngine; death++) {
         const [guard] = await waitFor('a guard', () => (guards().length > 0 ? guards() : null))
@@ -110,8 +110,8 @@ describe('what SIGKILL of an engine leaves', () => {
   })
 
   test('engine and guard together: the next open ends what is left', async () => {
+    const before = await readHostTables({ parts: afterOpen, directories: [join(fixture.root, 'containers')] })
     for (let seed = 1; seed <= moments; seed++) {
-      const before = await readHostTables({ parts: afterOpen, directories: [join(fixture.root, 'containers')] })
       const child = await startChild(seed, 'none')
       await someMoment(seed)
       killGuards()
