@@ -31,7 +31,8 @@ export async function adoptContainer(
         })
   const stdio = task && reopenStdio(record.spec.stdin, directory)
   if (!task || !stdio) {
-    await storeRest(services, record, directory)
+    // Of a start that failed only the runtime's complaints can be in the pipes.
+    if (record.status !== 'starting') await storeRest(services, record, directory)
     await settleLost(services, record)
     return
   }
