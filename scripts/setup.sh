@@ -44,6 +44,7 @@ if [ "$purpose" = test ]; then
     acl:setfacl
     e2fsprogs:mkfs.ext4     # small file systems to fill
     xfsprogs:mkfs.xfs
+    fuse-overlayfs:fuse-overlayfs # the storage driver of that name
     util-linux:unshare
     procps:ps
     kmod:modprobe           # the User Mode Linux machine

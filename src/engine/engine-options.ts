@@ -9,7 +9,7 @@ import type { PartFactory } from './parts.ts'
 export interface EngineOptions {
   /** The data root, an absolute path. Default `/var/lib/tscontainer`. Several engines may share one. */
   readonly root?: string
-  /** Default: what the root was made with, else the first usable of overlay2 and vfs. */
+  /** Default: what the root was made with, else the first usable of overlay2, fuse-overlayfs and vfs. */
   readonly storage?: { readonly driver?: string; readonly options?: object }
   /** Name or path of an OCI runtime. Default: crun, else runc, chosen by trying. */
   readonly runtime?: string

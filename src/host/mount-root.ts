@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { fromNodeError, hostErrors, systemError } from '../errors/host-errors.ts'
+import { fusePrefix, mountFuse } from './fuse-mount.ts'
 import type { RootMount } from './launcher.ts'
 import { planMount } from './mount-options.ts'
 import type { MountSpec } from './mount-spec.ts'
@@ -43,6 +44,7 @@ function mountLongOverlay(source: string, target: string, flags: number, data: s
 
 function mountOne(spec: MountSpec, target: string): void {
   const plan = planMount(spec)
+  if (plan.type.startsWith(fusePrefix)) return mountFuse(plan, target)
   const type = plan.type === 'bind' ? null : plan.type
   if (Buffer.byteLength(plan.data) <= longestMountData)
     mount(plan.source, target, type, plan.flags, plan.data === '' ? null : plan.data)

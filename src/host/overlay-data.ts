@@ -26,10 +26,10 @@ function splitEscaped(text: string, separator: string): string[] {
 }
 
 /**
- * Rewrites the data of an overlay mount with `number(path)` in place of every directory; `path` is given without its
+ * Rewrites the data of an overlay mount with `number(path)` (or another name) in place of every directory; `path` is given without its
  * escapes. Empty entries (`lowerdir=a::b`, data-only layers) stay.
  */
-export function shortenOverlayData(data: string, number: (path: string) => number): string {
+export function shortenOverlayData(data: string, number: (path: string) => number | string): string {
   return splitEscaped(data, ',')
     .map((option) => {
       const equals = option.indexOf('=')

@@ -175,8 +175,11 @@ export const fileTruthGroup: SuiteGroup = {
         mkdirSync(Buffer.concat([prefix, Buffer.from([0x80])]))
         writeFileSync(Buffer.concat([prefix, Buffer.from([0x80, 0x2f, 0x81])]), 'y')
         symlinkSync(Buffer.from([0xc3, 0x28]), Buffer.concat([prefix, Buffer.from('to-bytes')]))
-        writeFileSync(join(root, '.wh.not-a-whiteout'), '')
       }),
+    ],
+    [
+      'keeps names that other drivers use for whiteouts',
+      kept((root) => writeFileSync(join(root, '.wh.not-a-whiteout'), '')),
     ],
   ],
 }

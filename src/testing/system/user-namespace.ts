@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -30,14 +30,15 @@ export async function runSuiteInUserNamespace(
     ]
     // The mapping is written from outside before the shell goes on; executing setpriv as root then brings all rights.
     const script = 'echo ready; read -r _; exec setpriv "$@"'
-    const child = spawn(
-      'setpriv',
-      [...drop, 'unshare', '--user', 'sh', '-c', script, 'sh', ...become, ...node, driver, below],
-      {
-        cwd: '/',
-        stdio: ['pipe', 'pipe', 'pipe'],
-      },
-    )
+    // Some machines keep /dev/fuse from their users; distributions do not.
+    const device = join(below, 'fuse')
+    execFileSync('mknod', ['--mode=666', device, 'c', '10', '229'])
+    const open = 'mount --bind "$1" /dev/fuse; shift; exec setpriv "$@"'
+    const inside = [...drop, 'unshare', '--user', 'sh', '-c', script, 'sh', ...become, ...node, driver, below]
+    const child = spawn('unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', open, 'sh', device, ...inside], {
+      cwd: '/',
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
     const stderr = text(child.stderr)
     await once(child.stdout, 'readable')
     child.stdout.read(6)
