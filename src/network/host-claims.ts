@@ -1,7 +1,11 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { DriverHost } from '../driver-kit/driver-host.ts'
 import { errnoOf, fromNodeError } from '../errors/host-errors.ts'
+import { tryLock } from '../host/file-lock.ts'
+
+/** Held while subnets are chosen and bridges made, by all roots of the host. */
+export const networksLock = (hostDirectory: string): string => join(hostDirectory, 'networks.lock')
 
 /** Where a root's root.json is; `inode` tells it from that of a later root in the same place. */
 interface RootRecord {
@@ -58,6 +62,19 @@ export class HostClaims {
       }
       this.forget(rootId)
     }
+    return removed
+  }
+
+  /** `collect`, and the host's forwarding as it was when no bridge of any root is left. */
+  async collectAll(): Promise<string[]> {
+    const removed = await this.collect()
+    if (removed.length === 0) return removed
+    // Whoever holds it is making a bridge, which needs forwarding.
+    using lock = tryLock(networksLock(dirname(this.#directory)))
+    const left = (await this.#host.links.list()).some(
+      ({ kind, alias }) => kind === 'bridge' && alias?.startsWith('tscontainer:'),
+    )
+    if (lock && !left) await this.#host.firewall.restoreForwarding()
     return removed
   }
 

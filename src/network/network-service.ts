@@ -182,7 +182,7 @@ export class NetworkService {
 
   /** Removes the bridges that deleted roots left on this host; for `gc`. Gives their names. */
   collectOrphans(): Promise<readonly string[]> {
-    return this.#claims.collect()
+    return this.#claims.collectAll()
   }
 
   async #attachOnce(

@@ -1,5 +1,4 @@
 import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
 import type { NetworkDriver, SubnetSpec } from '../driver-kit/network-driver.ts'
 import { fromNodeError } from '../errors/host-errors.ts'
@@ -9,7 +8,7 @@ import type { Links } from '../host/links.ts'
 import { type CallOptions, raceAbort } from '../lifetime/call-options.ts'
 import { SingleFlight } from '../lifetime/single-flight.ts'
 import { chooseSubnet, type TakenRange } from './address-pools.ts'
-import type { HostClaims } from './host-claims.ts'
+import { type HostClaims, networksLock } from './host-claims.ts'
 import { readResolverForContainers } from './host-resolver.ts'
 import { overlap, parseIpv4Range } from './ipv4-range.ts'
 import type { AddressPool } from './network-facts.ts'
@@ -67,7 +66,7 @@ export class ReadyNetworks {
     } catch (error) {
       throw fromNodeError(error)
     }
-    using _lock = await waitLock(join(hostDirectory, 'networks.lock'))
+    using _lock = await waitLock(networksLock(hostDirectory))
     const network = await this.#withSubnet(records.get(id))
     claims.record(rootId, rootFile)
     await driver.create(network)

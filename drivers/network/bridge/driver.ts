@@ -39,11 +39,7 @@ export class BridgeDriver implements NetworkDriver {
 
   constructor(context: DriverContext) {
     this.#context = context
-    // A bridge that another process has taken away must not get its rules back.
-    this.#watch = new FirewallWatch(
-      context,
-      async (rules) => (await context.host.links.find(rules.bridge)) !== null && this.#ensureRules(rules),
-    )
+    this.#watch = new FirewallWatch(context, (rules) => this.#lookAfter(rules))
   }
 
   async create(spec: NetworkSpec, call?: CallOptions): Promise<void> {
@@ -149,6 +145,13 @@ export class BridgeDriver implements NetworkDriver {
       if (!existed) await this.#undo(rules.bridge)
       throw error
     }
+  }
+
+  /** A bridge that another process has taken away must not get its rules back. */
+  async #lookAfter(rules: BridgeRules): Promise<boolean> {
+    if ((await this.#context.host.links.find(rules.bridge)) === null) return false
+    if (!rules.internal) await this.#ensureForwarding()
+    return this.#ensureRules(rules)
   }
 
   async #undo(bridge: string): Promise<void> {
