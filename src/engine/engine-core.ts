@@ -98,8 +98,9 @@ export class EngineCore implements AsyncDisposable {
 }
 
 async function start(parts: Parts, scope: Scope): Promise<ContainerCore> {
-  parts.get(coreTokens.owner)
+  // The launcher's thread comes up on another processor meanwhile.
   parts.get(coreTokens.host).prepare()
+  parts.get(coreTokens.owner)
   const containers = await parts.get(coreTokens.containers)
   scope.defer(() => containers[Symbol.asyncDispose]())
   await sweep(parts, containers)
