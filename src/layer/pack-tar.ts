@@ -23,7 +23,12 @@ export interface ChangeSubject {
 
 export type PackJob =
   /** `output` is a blocking descriptor of this process. */
-  | { readonly task: 'tar'; readonly subject: TreeSubject | ChangeSubject; readonly output: number }
+  | {
+      readonly task: 'tar'
+      readonly subject: TreeSubject | ChangeSubject
+      readonly output: number
+      readonly durable: boolean
+    }
   | { readonly task: 'list'; readonly subject: ChangeSubject }
 
 export interface PackResult {
@@ -34,6 +39,8 @@ export interface PackResult {
 export interface PackOptions extends CallOptions {
   /** Bytes written so far. */
   readonly onBytes?: ((bytes: number) => void) | undefined
+  /** The output is a file, written from its beginning, that is to be on the disk when the call ends. Default: false. */
+  readonly durable?: boolean | undefined
 }
 
 /**
@@ -46,9 +53,9 @@ export interface PackOptions extends CallOptions {
 export function packTar(
   subject: TreeSubject | ChangeSubject,
   output: number,
-  { signal, onBytes }: PackOptions = {},
+  { signal, onBytes, durable = false }: PackOptions = {},
 ): Promise<PackResult> {
-  const job: PackJob = { task: 'tar', subject, output }
+  const job: PackJob = { task: 'tar', subject, output, durable }
   return runConfined<PackResult>('pack', job, { doing: 'Writing a tar', signal, onBytes })
 }
 

@@ -21,7 +21,8 @@ function run(job: PackJob): PackResult | readonly TreeChange[] {
     return list.sorted()
   }
   const { subject } = job
-  const output = new TarOutput(job.output, (bytes) => post({ type: 'progress', bytes }))
+  const onBytes = (bytes: number) => post({ type: 'progress', bytes })
+  const output = new TarOutput(job.output, { onBytes, durable: job.durable })
   if (subject.kind === 'tree') {
     confineThread([subject.tree], subject.tree.target)
     packTree(Buffer.from('/'), output)

@@ -9,12 +9,12 @@ const max8 = 8 ** 7 - 1
 
 /**
  * The header of an entry, with an extended header before it for what ustar cannot hold: long or non-ASCII names, large
- * numbers, fractions of seconds, xattrs. The same entry always gives the same bytes. Source: POSIX pax(1).
+ * numbers, fractions of seconds, xattrs. The same entry always gives the same bytes. A header without such a one is made
+ * in `scratch`, a block to use again and again. Source: POSIX pax(1).
  */
-export function encodeHeader(entry: TarEntry): Buffer {
+export function encodeHeader(entry: TarEntry, scratch: Buffer = Buffer.allocUnsafe(blockSize)): Buffer {
   const path = entry.type === 'directory' ? Buffer.concat([entry.path, Buffer.from('/')]) : entry.path
   const records: [string, Buffer][] = []
-  const fits = (name: Buffer) => name.length <= 100 && name.every((byte) => byte > 0 && byte < 0x80)
   const wantsNumber = (key: string, value: number, max: number) => {
     if (value < 0 || value > max) records.push([key, Buffer.from(String(value))])
   }
@@ -28,7 +28,7 @@ export function encodeHeader(entry: TarEntry): Buffer {
     records.push(['mtime', Buffer.from(formatTime(seconds, nanoseconds))])
   for (const [name, value] of entry.xattrs) records.push([`SCHILY.xattr.${name}`, value])
   records.sort(([a], [b]) => (a < b ? -1 : 1))
-  const header = block(entry, path, typeFlags[entry.type])
+  const header = block(entry, path, typeFlags[entry.type], scratch)
   if (records.length === 0) return header
   const body = Buffer.concat(records.map(([key, value]) => encodeRecord(key, value)))
   const extended = block(
@@ -44,6 +44,7 @@ export function encodeHeader(entry: TarEntry): Buffer {
     },
     Buffer.from('PaxHeaders/x'),
     'x',
+    Buffer.allocUnsafe(blockSize),
   )
   return Buffer.concat([extended, body, Buffer.alloc(padding(body.length)), header])
 }
@@ -53,17 +54,23 @@ export const padding = (size: number): number => (blockSize - (size % blockSize)
 /** Two zero blocks. */
 export const endOfTar: Buffer = Buffer.alloc(2 * blockSize)
 
-function block(entry: TarEntry, path: Buffer, type: string): Buffer {
-  const out = Buffer.alloc(blockSize)
-  const octal = (at: number, length: number, value: number) =>
-    out.write(
-      Math.max(0, value)
-        .toString(8)
-        .padStart(length - 1, '0')
-        .slice(-(length - 1)),
-      at,
-      'latin1',
-    )
+/** ASCII, and as long as the field. */
+function fits(name: Buffer): boolean {
+  if (name.length > 100) return false
+  for (let at = 0; at < name.length; at++) if (name[at]! === 0 || name[at]! >= 0x80) return false
+  return true
+}
+
+function block(entry: TarEntry, path: Buffer, type: string, out: Buffer): Buffer {
+  out.fill(0)
+  // Zeros in front, one NUL behind.
+  const octal = (at: number, length: number, value: number) => {
+    let rest = Math.max(0, value)
+    for (let digit = at + length - 2; digit >= at; digit--) {
+      out[digit] = 0x30 + (rest % 8)
+      rest = Math.floor(rest / 8)
+    }
+  }
   path.subarray(0, 100).copy(out)
   octal(100, 8, entry.mode)
   octal(108, 8, entry.uid > max8 ? 0 : entry.uid)

@@ -1,8 +1,9 @@
-import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { errnoOf } from '../errors/host-errors.ts'
 import { layerErrors } from '../errors/layer-errors.ts'
 import { EarlyWriteback } from '../host/early-writeback.ts'
 import type { TarEntry } from './tar-entry.ts'
+import { blockSize } from './tar-header.ts'
 import { encodeHeader, endOfTar, padding } from './tar-header-writer.ts'
 
 const bufferSize = 1 << 20
@@ -10,22 +11,30 @@ const progressStep = 8 << 20
 // In the tree of a running container another kind of file may have taken the place of the one that was looked at.
 const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOATIME
 
+export interface TarOutputOptions {
+  /** Bytes so far. */
+  readonly onBytes?: ((bytes: number) => void) | undefined
+  /** The descriptor is a file's, which `finish` leaves on the disk. */
+  readonly durable?: boolean | undefined
+}
+
 /** Writes a tar to a blocking descriptor, in large pieces. */
 export class TarOutput {
   readonly #fd: number
   readonly #buffer = Buffer.allocUnsafeSlow(bufferSize)
   #used = 0
+  readonly #block = Buffer.allocUnsafeSlow(blockSize)
   readonly #onBytes: (bytes: number) => void
   #reported = 0
-  /** Null for what is no file. */
+  /** Null when the output need not be on the disk at the end. */
   readonly #writeback: EarlyWriteback | null
   bytes = 0
   entries = 0
 
-  constructor(fd: number, onBytes: (bytes: number) => void = () => {}) {
+  constructor(fd: number, options: TarOutputOptions = {}) {
     this.#fd = fd
-    this.#onBytes = onBytes
-    this.#writeback = fstatSync(fd).isFile() ? new EarlyWriteback(fd) : null
+    this.#onBytes = options.onBytes ?? (() => {})
+    this.#writeback = options.durable ? new EarlyWriteback(fd) : null
   }
 
   /** Writes the entry, and for a file its content from `path`; false when that is gone by now. */
@@ -33,18 +42,24 @@ export class TarOutput {
     const file = entry.type === 'file' && entry.size > 0 ? openPresent(path) : null
     if (file === undefined) return false
     try {
-      this.entries++
-      this.#put(encodeHeader(entry))
-      if (file !== null) this.#content(file, entry.size)
+      this.addOpened(entry, file)
     } finally {
       if (file !== null) closeSync(file)
     }
     return true
   }
 
+  /** The same with a file that is open already; null when the entry has no content. */
+  addOpened(entry: TarEntry, file: number | null): void {
+    this.entries++
+    this.#put(encodeHeader(entry, this.#block))
+    if (file !== null && entry.size > 0) this.#content(file, entry.size)
+  }
+
   finish(): void {
     this.#put(endOfTar)
     this.#flush()
+    if (this.#writeback) this.#onDisk(() => fsyncSync(this.#fd))
   }
 
   // A file that shrinks while it is read is filled up with zeros, as tar does: the header has been written.
@@ -80,33 +95,45 @@ export class TarOutput {
   }
 
   #flush(): void {
-    try {
+    this.#onDisk(() => {
       for (let done = 0; done < this.#used; ) done += writeSync(this.#fd, this.#buffer, done, this.#used - done)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOSPC')
-        throw layerErrors.error('disk_full', {
-          message: 'The disk became full while a tar was written. Free space and try again.',
-          cause: error,
-        })
-      throw error
-    }
+    })
     this.#used = 0
     this.#writeback?.grownSync(this.bytes)
     if (this.bytes - this.#reported < progressStep) return
     this.#reported = this.bytes
     this.#onBytes(this.bytes)
   }
+
+  // Some file systems find out only in fsync that there is no room.
+  #onDisk(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      const code = errnoOf(error)
+      if (code === 'ENOSPC' || code === 'EDQUOT')
+        throw layerErrors.error('disk_full', {
+          message: 'The disk became full while a tar was written. Free space and try again.',
+          cause: error,
+        })
+      throw error
+    }
+  }
 }
 
 function openPresent(path: Buffer): number | undefined {
-  let file: number
+  const file = openToPack(path)
+  if (file === undefined || fstatSync(file).isFile()) return file
+  closeSync(file)
+  return undefined
+}
+
+/** What is a file, or was one a moment ago; undefined when it is gone. */
+export function openToPack(path: Buffer): number | undefined {
   try {
-    file = openSync(path, openFlags)
+    return openSync(path, openFlags)
   } catch (error) {
     if (['ENOENT', 'ELOOP', 'ENXIO'].includes(errnoOf(error) ?? '')) return undefined
     throw error
   }
-  if (fstatSync(file).isFile()) return file
-  closeSync(file)
-  return undefined
 }

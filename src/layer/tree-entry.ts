@@ -1,6 +1,6 @@
 import { type BigIntStats, lstatSync, readlinkSync } from 'node:fs'
 import { layerErrors } from '../errors/layer-errors.ts'
-import { lgetxattr, llistxattr } from '../host/syscall/xattr.ts'
+import { flistxattr, lgetxattr, llistxattr } from '../host/syscall/xattr.ts'
 import { timeOf } from './directory-tree.ts'
 import { overlayXattrs } from './entry-xattrs.ts'
 import type { TarEntry, TarEntryType } from './tar-entry.ts'
@@ -11,13 +11,14 @@ const nothing = Buffer.alloc(0)
 
 /**
  * What a tar says of a file; null for sockets, which tars do not hold. Attributes that begin with `storage` are the
- * storage's, not the file's.
+ * storage's, not the file's. `opened` is a descriptor of the file, for speed.
  */
 export function entryOf(
   name: Buffer,
   path: Buffer,
   facts: BigIntStats,
   storage: string = overlayXattrs,
+  opened: number | null = null,
 ): TarEntry | null {
   const type = typeOf(facts)
   if (!type) return null
@@ -31,14 +32,18 @@ export function entryOf(
     size: type === 'file' ? Number(facts.size) : 0,
     mtime: timeOf(facts),
     device: type === 'char' || type === 'block' ? deviceOf(facts.rdev) : { major: 0, minor: 0 },
-    xattrs: xattrsOf(path, storage),
+    xattrs: xattrsOf(path, storage, opened),
     sparse: null,
   }
 }
 
-function xattrsOf(path: Buffer, storage: string): ReadonlyMap<string, Buffer> {
+const noXattrs: ReadonlyMap<string, Buffer> = new Map()
+
+function xattrsOf(path: Buffer, storage: string, opened: number | null): ReadonlyMap<string, Buffer> {
+  const names = opened === null ? llistxattr(path) : flistxattr(opened, path)
+  if (names.length === 0) return noXattrs
   const found = new Map<string, Buffer>()
-  for (const name of llistxattr(path).sort()) {
+  for (const name of names.sort()) {
     if (name.startsWith(overlayXattrs) || name.startsWith(storage)) continue
     if (name.includes('='))
       throw layerErrors.error('unsupported_entry', {

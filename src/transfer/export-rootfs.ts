@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, createWriteStream, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import { closeSync, createWriteStream, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Writable } from 'node:stream'
@@ -47,8 +47,7 @@ async function toFile(tree: RootMount, path: string, signal: AbortSignal): Promi
     // It holds what only its owner may read, such as /etc/shadow.
     const fd = openSync(temporary, 'wx', 0o600)
     try {
-      await packTar({ kind: 'tree', tree }, fd, { signal })
-      fsyncSync(fd)
+      await packTar({ kind: 'tree', tree }, fd, { signal, durable: true })
     } finally {
       closeSync(fd)
     }

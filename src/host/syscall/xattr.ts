@@ -1,6 +1,7 @@
 import { bind, check, cString, lastErrno, type Path } from './libc.ts'
 
 const listCall = bind<[Uint8Array, Uint8Array | null, number]>('llistxattr', 'long', ['void *', 'void *', 'size_t'])
+const listOpenCall = bind<[number, Uint8Array | null, number]>('flistxattr', 'long', ['int', 'void *', 'size_t'])
 const getCall = bind<[Uint8Array, Uint8Array, Uint8Array | null, number]>('lgetxattr', 'long', [
   'void *',
   'void *',
@@ -32,11 +33,21 @@ function read(fill: (buffer: Uint8Array) => number, syscall: string, path: Path)
 /** Names of a file's attributes; empty where the file system has none. */
 export function llistxattr(path: Path): string[] {
   const file = cString(path)
-  const length = listCall(file, null, 0)
+  return list((buffer, size) => listCall(file, buffer, size), 'llistxattr', path)
+}
+
+/** The same of an open file, which spares the way to it; `path` is for messages. */
+export function flistxattr(fd: number, path: Path): string[] {
+  return list((buffer, size) => listOpenCall(fd, buffer, size), 'flistxattr', path)
+}
+
+function list(fill: (buffer: Uint8Array | null, size: number) => number, syscall: string, path: Path): string[] {
+  // Most files have none, and asking for the size tells so without a buffer.
+  const length = fill(null, 0)
   if (length === 0) return []
   if (length === -1 && lastErrno() === 'EOPNOTSUPP') return []
-  check(length, 'llistxattr', path)
-  const bytes = read((buffer) => listCall(file, buffer, buffer.length), 'llistxattr', path) ?? new Uint8Array()
+  check(length, syscall, path)
+  const bytes = read((buffer) => fill(buffer, buffer.length), syscall, path) ?? new Uint8Array()
   return Buffer.from(bytes).toString().split('\0').slice(0, -1)
 }
 
