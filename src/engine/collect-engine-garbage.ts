@@ -3,7 +3,7 @@ import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
 import { coreTokens } from './core-tokens.ts'
 import type { Parts } from './parts.ts'
-import { sweepCgroups } from './sweep-cgroups.ts'
+import { sweepAbandoned, sweepCgroups } from './sweep-cgroups.ts'
 
 /** What a collection took away. */
 export interface EngineGarbageReport {
@@ -30,6 +30,7 @@ export async function collectEngineGarbage(parts: Parts, call?: CallOptions): Pr
     await sweepCgroups(parts.get(t.host).cgroups, owner.id)
     owners.forget(owner.id)
   }
+  await sweepAbandoned(parts.get(t.host).cgroups, call)
   const networks = parts.get(t.networks)
   await networks.reconcile(call)
   await networks.collectOrphans()

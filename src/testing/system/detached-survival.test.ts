@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -140,7 +140,6 @@ describe('monitor and watcher killed together', () => {
     const [pid] = [(await container.inspect()).pid!]
     await killMonitorAndWatcher()
     // By hand: an engine would start a monitor for an exec or a wait.
-    const { writeFileSync } = await import('node:fs')
     writeFileSync(`/proc/${pid}/root/go`, '')
     await waitFor('its end', async () => (await container.inspect()).status === 'exited')
     expect(await container.wait()).toMatchObject({ exitCode: 3 })
@@ -165,6 +164,62 @@ describe('monitor and watcher killed together', () => {
   })
 })
 
+describe('a container that was taken over', () => {
+  test('takes every verb of a new engine, and has its network and limits still', async () => {
+    const script = "trap 'echo told; exit 8' USR1; i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done"
+    const { id } = await run(script, { networks: ['bridge'], resources: { memory: '64m', pids: 50 } })
+    await replaceMonitor()
+    await using other = await fixture.open()
+    const container = await other.containers.get(id)
+    const { pid, running } = await container.inspect()
+    expect(running).toBe(true)
+    // Its place on the bridge, the gateway's answer, its limits.
+    const address = await container.exec(['ip', '-4', 'addr', 'show', 'eth0'])
+    expect(address.stdout).toMatch(/inet \d+\.\d+\.\d+\.\d+/)
+    const gateway = (await container.exec(['sh', '-c', "ip route | sed -n 's/^default via \\([0-9.]*\\).*/\\1/p'"]))
+      .stdout
+    expect(await container.exec(['ping', '-c', '1', '-W', '5', gateway.trim()])).toMatchObject({ exitCode: 0 })
+    expect(limitsOf(pid!)).toEqual({ memory: String(64 << 20), pids: '50' })
+    // Frozen and going on.
+    await container.pause()
+    expect((await container.inspect()).status).toBe('paused')
+    await replaceMonitor()
+    await container.unpause()
+    // A follower sees what comes, from the first line to the last.
+    const followed: string[] = []
+    const following = (async () => {
+      for await (const { text } of container.logs({ follow: true })) followed.push(text)
+    })()
+    await waitFor('lines', () => followed.length > 10)
+    await container.kill('USR1')
+    expect(await container.wait()).toMatchObject({ exitCode: 8 })
+    await following
+    expect(followed.at(-1)).toBe('told')
+    expect(followed.slice(0, -1)).toEqual(Array.from({ length: followed.length - 1 }, (_, index) => String(index + 1)))
+    await container.start()
+    await replaceMonitor()
+    expect(await container.stop({ graceMs: 100 })).toMatchObject({ exitCode: 137 })
+    await container.remove()
+    expect(await Array.fromAsync(other.containers.list())).toEqual([])
+    expect(own.links().filter((name) => !name.startsWith('tscbr'))).toEqual([])
+  })
+})
+
+/** As the kernel has them, on either version of cgroups. */
+function limitsOf(pid: number): { memory: string; pids: string } {
+  const groups = readFileSync(`/proc/${pid}/cgroup`, 'utf8').trim().split('\n')
+  const read = (controller: string, names: readonly string[]): string => {
+    const line = groups.find((group) => group.split(':')[1]!.split(',').includes(controller)) ?? groups.at(-1)!
+    const [, controllers, path] = line.split(':')
+    const file = names.map((name) => join('/sys/fs/cgroup', controllers!, path!, name)).find((name) => existsSync(name))
+    return readFileSync(file!, 'utf8').trim()
+  }
+  return {
+    memory: read('memory', ['memory.limit_in_bytes', 'memory.max']),
+    pids: read('pids', ['pids.max']),
+  }
+}
+
 describe('what is left of detached containers', () => {
   test('nothing when they have ended: no keeper, no wrapper', async () => {
     const container = await run('exit 0', { stdin: true })
@@ -182,27 +237,46 @@ describe('what is left of detached containers', () => {
     await waitFor('a third watcher', () => watchers((pid) => pid !== second))
   })
 
-  test('a root that was deleted without a word: keepers and wrappers end with their containers', async () => {
-    const other = await busyboxRoot()
-    const abandoned = await other.open()
-    const tables = new OwnTables(other.root, (await abandoned.info()).rootId)
-    const container = await abandoned.containers.run({
-      image: imageName,
-      lifetime: 'detached',
-      networks: 'none',
-      command: ['sleep', '2'],
-    })
-    container.keep()
-    const { owners } = await abandoned.info()
-    await abandoned[Symbol.asyncDispose]()
-    tables.note()
-    for (const pid of tables.processesNamed('tscontainer-watcher')) process.kill(pid, 'SIGKILL')
-    for (const { role, pid } of owners) if (role === 'monitor') process.kill(pid, 'SIGKILL')
-    rmSync(other.directory, { recursive: true, force: true })
-    await waitFor('all of it is gone', () => tables.processes().length === 0)
-    expect(readdirSync(join(other.directory, '..'))).not.toContain(other.directory)
+  test('a root that was deleted without a word: containers end with the next collection, keepers and wrappers with them', async () => {
+    const other = await abandon('deleted')
+    await sleep(300)
+    // Nothing of it can be reached any more, but it runs on.
+    expect(other.tables.processesNamed('sleep').length).toBeGreaterThan(0)
+    await engine.gc()
+    await waitFor('all of it is gone', () => other.tables.processes().length === 0)
+  })
+
+  test('one that was moved is left alone', async () => {
+    const other = await abandon('moved')
+    await engine.gc()
+    expect(other.tables.processesNamed('sleep').length).toBeGreaterThan(0)
+    rmSync(`${other.directory}.moved`, { recursive: true, force: true })
+    await engine.gc()
+    await waitFor('all of it is gone', () => other.tables.processes().length === 0)
   })
 })
+
+/** A root with a detached container whose monitor and watcher are dead, deleted or moved away. */
+async function abandon(how: 'deleted' | 'moved'): Promise<{ directory: string; tables: OwnTables }> {
+  const other = await busyboxRoot()
+  const abandoned = await other.open()
+  const tables = new OwnTables(other.root, (await abandoned.info()).rootId)
+  const container = await abandoned.containers.run({
+    image: imageName,
+    lifetime: 'detached',
+    networks: 'none',
+    command: ['sleep', '1000'],
+  })
+  container.keep()
+  const { owners } = await abandoned.info()
+  await abandoned[Symbol.asyncDispose]()
+  tables.note()
+  for (const pid of tables.processesNamed('tscontainer-watcher')) process.kill(pid, 'SIGKILL')
+  for (const { role, pid } of owners) if (role === 'monitor') process.kill(pid, 'SIGKILL')
+  if (how === 'moved') renameSync(other.directory, `${other.directory}.moved`)
+  else rmSync(other.directory, { recursive: true, force: true })
+  return { directory: other.directory, tables }
+}
 
 const watchers = (which: (pid: number) => boolean = () => true): number[] | null => {
   const found = own.processesNamed('tscontainer-watcher').filter(which)

@@ -126,6 +126,19 @@ describe('what SIGKILL of an engine leaves', () => {
   })
 })
 
+test('what an engine and its guard left is ended by a collection on any root', async () => {
+  const child = await startChild(3, 'none')
+  await waitFor('a guard', () => guards().length > 0)
+  await sleep(300)
+  killGuards()
+  await kill(child)
+  await using other = await busyboxRoot()
+  await using engine = await other.open()
+  await engine.gc()
+  expect(own.processes()).toEqual([])
+  await expectCleanAfterOpen()
+})
+
 /** Another engine opens the root: no record, no tree and no cgroup of the dead is left. */
 async function expectCleanAfterOpen(): Promise<void> {
   await using engine = await fixture.open()

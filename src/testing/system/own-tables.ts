@@ -87,9 +87,9 @@ export class OwnTables {
       case 'mounts':
         return line.includes(this.#root) || held.has(name)
       case 'links':
-        return textOf(`/sys/class/net/${name}/ifalias`).includes(this.#rootId)
+        return this.links().includes(name)
       case 'firewall':
-        return this.#bridges().some((bridge) => line.includes(bridge))
+        return this.links().some((link) => line.includes(link))
       case 'cgroups':
         return this.#isMarked(line)
       case 'loopDevices':
@@ -121,7 +121,8 @@ export class OwnTables {
     return false
   }
 
-  #bridges(): string[] {
+  /** Bridges and the host's ends of containers' links. */
+  links(): string[] {
     return namesIn('/sys/class/net').filter((name) =>
       textOf(`/sys/class/net/${name}/ifalias`).includes(`tscontainer:${this.#rootId}`),
     )
