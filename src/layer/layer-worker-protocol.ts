@@ -1,6 +1,6 @@
+import type { Compression } from '../content/detect-compression.ts'
 import type { RootMount } from '../host/launcher.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { LayerCompression } from './compression.ts'
 import type { ConfinedWorkerMessage } from './confined-worker.ts'
 import type { LayerLimits } from './layer-limits.ts'
 
@@ -16,7 +16,7 @@ export interface LayerJobResult {
   /** Bytes of the uncompressed tar. */
   readonly size: number
   readonly entries: number
-  readonly compression: LayerCompression
+  readonly compression: Compression
 }
 
 export type LayerWorkerMessage = ConfinedWorkerMessage<LayerJobResult>

@@ -3,9 +3,9 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { Readable } from 'node:stream'
 import { parentPort, workerData } from 'node:worker_threads'
 import { createGunzip } from 'node:zlib'
+import { type Compression, compressionHead, detectCompression } from '../content/detect-compression.ts'
 import { unzstd } from '../content/unzstd.ts'
 import { layerErrors } from '../errors/layer-errors.ts'
-import { detectCompression, type LayerCompression, magicLength } from './compression.ts'
 import { confineThread } from './confine-thread.ts'
 import type { LayerLimits } from './layer-limits.ts'
 import type { LayerJob, LayerJobResult, LayerWorkerMessage } from './layer-worker-protocol.ts'
@@ -28,7 +28,7 @@ async function run(job: LayerJob): Promise<LayerJobResult> {
   const fd = openSync(job.source.path, 'r')
   try {
     confineThread([job.target], job.target.target)
-    const start = Buffer.alloc(Math.min(magicLength, job.source.length))
+    const start = Buffer.alloc(Math.min(compressionHead, job.source.length))
     readSync(fd, start, 0, start.length, job.source.offset)
     return await apply(fd, job, detectCompression(start))
   } finally {
@@ -36,7 +36,7 @@ async function run(job: LayerJob): Promise<LayerJobResult> {
   }
 }
 
-async function apply(fd: number, { source, limits }: LayerJob, compression: LayerCompression): Promise<LayerJobResult> {
+async function apply(fd: number, { source, limits }: LayerJob, compression: Compression): Promise<LayerJobResult> {
   const hash = createHash('sha256')
   const writer = new TreeWriter(limits)
   const parser = new TarParser(writer, limits)
@@ -74,7 +74,7 @@ function readPlain(fd: number, { offset, length }: LayerJob['source'], take: (ch
 async function readCompressed(
   fd: number,
   { offset, length }: LayerJob['source'],
-  compression: LayerCompression,
+  compression: Compression,
   take: (chunk: Buffer) => void,
 ): Promise<void> {
   if (compression !== 'gzip' && compression !== 'zstd')
