@@ -2,7 +2,7 @@ import { channel } from 'node:diagnostics_channel'
 import type { Diagnostic, DiagnosticsSink } from '../driver-kit/diagnostics.ts'
 
 /** Every diagnostic of every engine is also published here (node:diagnostics_channel). */
-export const diagnosticsChannelName = 'tscontainer:diagnostics'
+const diagnosticsChannelName = 'tscontainer:diagnostics'
 
 /**
  * Warnings and background errors go to the given sink and to the channel. Without a sink, warnings and errors go to

@@ -17,7 +17,10 @@ export interface EngineOptions {
   readonly log?: { readonly driver: string; readonly options?: Readonly<Record<string, string>> }
   /** Drivers of your own; one with the type and name of a shipped one replaces it. */
   readonly drivers?: readonly AnyDriverDefinition[]
-  /** Where warnings and background errors go. Default: `process.emitWarning` for both. */
+  /**
+   * Where warnings and background errors go. Default: `process.emitWarning` for both. All of them are also published on
+   * the channel `tscontainer:diagnostics` of `node:diagnostics_channel`.
+   */
   readonly diagnostics?: DiagnosticsSink
   /** Pools that subnets of networks are taken from, CIDR. Default: Docker's. */
   readonly addressPools?: readonly { readonly base: string; readonly size: number }[]

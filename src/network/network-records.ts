@@ -50,7 +50,7 @@ const insertAddress = 'INSERT INTO addresses (network, address, endpoint) VALUES
 const endpointColumns = 'endpoints.id, network, container, interface, mac, attachment'
 
 /** Names and drivers of the networks that every root has. */
-export const defaultNetworks = [
+const defaultNetworks = [
   { name: 'bridge', driver: 'bridge' },
   { name: 'host', driver: 'host' },
   { name: 'none', driver: 'none' },

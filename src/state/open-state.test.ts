@@ -65,6 +65,13 @@ describe('a data root', () => {
     expect(names()).toEqual(before)
   })
 
+  test('on a network file system is refused by its name, and nothing is made', () => {
+    expect(() => openState(root, 'normal', () => 'nfs')).toThrow(
+      expect.objectContaining({ code: 'state.network_filesystem', message: expect.stringContaining('(nfs)') }),
+    )
+    expect(existsSync(root)).toBe(false)
+  })
+
   test('whose directory holds other things is refused', () => {
     mkdirSync(root)
     writeFileSync(join(root, 'precious'), '')

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { isEngineError } from '../errors/engine-error.ts'
 import { stateErrors } from '../errors/state-errors.ts'
+import { networkFileSystem } from '../host/syscall/statfs.ts'
 import { Database, sqliteCode } from './database.ts'
 import { kindOfFile } from './database-file.ts'
 import { formatOf, migrate } from './migrations.ts'
@@ -25,12 +26,12 @@ export type OpenMode = 'normal' | 'rebuild'
 /**
  * Opens a data root, makes it when it is new, and upgrades its records when they are older.
  *
- * @throws `state.not_a_root`, `state.unusable_root`, `state.newer_format`, `state.corrupt`, `state.rebuilding`,
+ * @throws `state.not_a_root`, `state.unusable_root`, `state.network_filesystem`, `state.newer_format`, `state.corrupt`, `state.rebuilding`,
  *   `state.full`, `state.busy`
  */
-export function openState(root: string, mode: OpenMode = 'normal'): State {
+export function openState(root: string, mode: OpenMode = 'normal', networkOf = networkFileSystem): State {
   const paths = new RootPaths(resolve(root))
-  prepareRoot(paths)
+  prepareRoot(paths, networkOf)
   let lock: Disposable | undefined
   let db: Database | undefined
   try {
@@ -61,10 +62,10 @@ export function openState(root: string, mode: OpenMode = 'normal'): State {
   }
 }
 
-/** Makes the directories of a root. @throws `state.not_a_root`, `state.unusable_root` */
-export function prepareRoot(paths: RootPaths): void {
+/** Makes the directories of a root. @throws `state.not_a_root`, `state.network_filesystem`, `state.unusable_root` */
+export function prepareRoot(paths: RootPaths, networkOf = networkFileSystem): void {
   try {
-    makeRoot(paths)
+    makeRoot(paths, networkOf)
   } catch (error) {
     if (isEngineError(error)) throw error
     throw stateErrors.error('unusable_root', {
@@ -118,7 +119,14 @@ export function finishRebuild(db: Database): void {
   db.transaction(() => db.run('DELETE FROM meta WHERE key = ?', rebuildingKey))
 }
 
-function makeRoot(paths: RootPaths): void {
+function makeRoot(paths: RootPaths, networkOf: (path: string) => string | null): void {
+  const network = networkOf(existingPart(paths.root))
+  if (network !== null)
+    throw stateErrors.error('network_filesystem', {
+      message: `The data root ${paths.root} lies on a network file system (${network}), whose locks and renames are not reliable enough. Name a directory on a local disk.`,
+      subject: { type: 'root', id: paths.root },
+      details: { fileSystem: network },
+    })
   mkdirSync(paths.root, { recursive: true, mode: 0o700 })
   if (!statSync(paths.root).isDirectory()) throw new Error('it is not a directory')
   const entries = readdirSync(paths.root)
@@ -138,6 +146,13 @@ function makeRoot(paths: RootPaths): void {
     paths.temporary,
   ])
     mkdirSync(directory, { recursive: true, mode: 0o700 })
+}
+
+/** The path itself, or the first directory above it that is there. */
+function existingPart(path: string): string {
+  let found = path
+  while (!existsSync(found)) found = dirname(found)
+  return found
 }
 
 // What an opening that was killed half-way may have left.
@@ -165,7 +180,7 @@ function claimRootId(db: Database): string {
 }
 
 /** Gives SQLite's failures their place in our kinds; what else keeps records from being opened is an unusable root. */
-export function describeSqliteFailure(error: unknown, paths: RootPaths): unknown {
+function describeSqliteFailure(error: unknown, paths: RootPaths): unknown {
   if (sqliteCode(error) === undefined) return error
   const known = describeKnown(error, paths)
   if (known !== error) return known

@@ -23,8 +23,3 @@ const networkTypes: ReadonlyMap<number, string> = new Map([
 export function networkFileSystem(path: string): string | null {
   return networkTypes.get(Number(BigInt.asUintN(32, BigInt(statfsSync(path).type)))) ?? null
 }
-
-/** Whether locks and renames below `path` depend on another machine. */
-export function isNetworkFileSystem(path: string): boolean {
-  return networkFileSystem(path) !== null
-}
