@@ -5,8 +5,8 @@ import type { ContainerRecord } from './container-record.ts'
 import type { ContainerServices } from './services.ts'
 import { isRunning } from './state-guards.ts'
 
-/** Monitors that may be killed at one start before it is given up. */
-const tries = 10
+/** For how long a start is asked for again when one monitor after the other is killed at it. */
+const retryMs = 60_000
 /** How long a monitor may take to settle what another one had begun. */
 const settleMs = 20_000
 
@@ -19,11 +19,12 @@ export async function startDetached(
   record: ContainerRecord,
   call?: CallOptions,
 ): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
+  const deadline = performance.now() + retryMs
+  for (;;) {
     try {
       return await services.detached.start(record.id, call)
     } catch (error) {
-      if (attempt === tries || !isEngineError(error, { code: 'holder.lost' })) throw error
+      if (performance.now() > deadline || !isEngineError(error, { code: 'holder.lost' })) throw error
     }
     const now = await settledStart(services, record, call)
     if (!now || isRunning(now) || (now.startedAt?.getTime() ?? 0) > (record.startedAt?.getTime() ?? 0)) return

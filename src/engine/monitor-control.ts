@@ -14,6 +14,8 @@ export const monitorSocket = (paths: RootPaths): string => join(paths.run, 'moni
 /** What the monitor could not tell anybody. */
 export const monitorLog = (paths: RootPaths): string => join(paths.run, 'monitor.log')
 
+/** For how long monitors that end before they can be asked are replaced. */
+const retryMs = 60_000
 /** How long a new monitor may take until it answers. */
 const startTimeoutMs = 20_000
 
@@ -45,7 +47,8 @@ export class MonitorControl implements DetachedHolder {
 
   // A monitor that is about to leave may close between two calls: then the next one takes over.
   async #ask<T>(question: (client: HolderClient) => Promise<T | null>, call?: CallOptions): Promise<T> {
-    for (let attempt = 0; attempt < 10; attempt++) {
+    const deadline = performance.now() + retryMs
+    while (performance.now() < deadline) {
       const answer = await question(this.#client)
       if (answer !== null) return answer
       await this.#starting.run('monitor', () => this.#startMonitor(call))

@@ -7,7 +7,7 @@ import { type HostTable, type HostTables, readHostTables } from '../index.ts'
 import { type BusyboxRoot, busyboxRoot } from './busybox-engine.ts'
 import { DetachedClient, waitFor } from './detached-client.ts'
 import { OwnTables } from './own-tables.ts'
-import { moments, randomNumbers } from './random-moments.ts'
+import { moments, momentsTimeout, randomNumbers } from './random-moments.ts'
 
 /** After so many deaths everything is looked at. */
 const batch = 20
@@ -130,35 +130,41 @@ const deaths = [
 ] as const
 
 describe('SIGKILL at random moments beside detached containers', () => {
-  test.each(deaths)('%s: no line and no exit code is lost, nothing is left', async (_, kill) => {
-    const writers = [await startWriter(1), await startWriter(2)]
-    let shorts: Promise<Story>[] = []
-    for (let seed = 1; seed <= moments; seed++) {
-      const random = randomNumbers(seed)
-      if (seed % 4 === 0) {
-        const short = startShort(1 + random(15), random(100))
-        short.catch(() => {})
-        shorts.push(short)
+  test.each(deaths)(
+    '%s: no line and no exit code is lost, nothing is left',
+    { timeout: momentsTimeout },
+    async (_, kill) => {
+      const writers = [await startWriter(1), await startWriter(2)]
+      let shorts: Promise<Story>[] = []
+      for (let seed = 1; seed <= moments; seed++) {
+        const random = randomNumbers(seed)
+        if (seed % 4 === 0) {
+          const short = startShort(1 + random(15), random(100))
+          short.catch(() => {})
+          shorts.push(short)
+        }
+        await sleep(random(300))
+        await kill(seed)
+        if (seed % batch > 0) continue
+        for (const story of await Promise.all(shorts)) await expectWhole(story)
+        shorts = []
+        await expectOneOfEach(writers.length)
+        const oldest = writers.shift()!
+        expect(await client.stop(oldest.id)).toMatchObject({ exitCode: oldest.code })
+        await expectWhole(oldest)
+        writers.push(await startWriter(seed % 100))
       }
-      await sleep(random(300))
-      await kill(seed)
-      if (seed % batch > 0) continue
-      for (const story of await Promise.all(shorts)) await expectWhole(story)
-      shorts = []
-      await expectOneOfEach(writers.length)
-      const oldest = writers.shift()!
-      expect(await client.stop(oldest.id)).toMatchObject({ exitCode: oldest.code })
-      await expectWhole(oldest)
-      writers.push(await startWriter(seed % 100))
-    }
-    for (const writer of writers) {
-      await client.stop(writer.id)
-      await expectWhole(writer)
-    }
-    await expectNothingLeft()
-  })
+      for (const writer of writers) {
+        await client.stop(writer.id)
+        await expectWhole(writer)
+      }
+      await expectNothingLeft()
+    },
+  )
 
-  test('an engine’s process and the monitor together: `process` containers go at once, detached ones stay', async () => {
+  test('an engine’s process and the monitor together: `process` containers go at once, detached ones stay', {
+    timeout: momentsTimeout,
+  }, async () => {
     let writer = await startWriter(3)
     for (let seed = 1; seed <= moments; seed++) {
       const { child, stories } = startChurn(seed)

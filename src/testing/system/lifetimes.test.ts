@@ -8,7 +8,7 @@ import { type HostTable, readHostTables } from '../index.ts'
 import { type BusyboxRoot, busyboxRoot } from './busybox-engine.ts'
 import { DetachedClient, waitFor } from './detached-client.ts'
 import { OwnTables } from './own-tables.ts'
-import { moments, randomNumbers } from './random-moments.ts'
+import { moments, momentsTimeout, randomNumbers } from './random-moments.ts'
 
 /** What must be gone by itself, without another engine. Empty cgroups, files and the shared bridge may wait. */
 const atOnce: readonly HostTable[] = ['processes', 'mounts', 'namespaces', 'loopDevices', 'mapperDevices']
@@ -61,6 +61,7 @@ describe('what SIGKILL of an engine leaves', () => {
 
   test.each(deaths)(
     '%s, without a network: no process and no mount at once, nothing after the next open',
+    { timeout: momentsTimeout },
     async (_, die) => {
       const before = await readHostTables({ parts: atOnce })
       for (let seed = 1; seed <= moments; seed++) {
@@ -73,7 +74,7 @@ describe('what SIGKILL of an engine leaves', () => {
     },
   )
 
-  test('the same on the bridge: its links and rules go too', async () => {
+  test('the same on the bridge: its links and rules go too', { timeout: momentsTimeout }, async () => {
     // The bridge itself, its table and its forwarding stay for the next container; they are made before.
     const first = await startChild(2, 'bridge')
     await sleep(1500)
@@ -90,7 +91,9 @@ describe('what SIGKILL of an engine leaves', () => {
     await expectCleanAfterOpen()
   })
 
-  test('its guard alone: another one takes its place, and the engine’s death still takes everything along', async () => {
+  test('its guard alone: another one takes its place, and the engine’s death still takes everything along', {
+    timeout: momentsTimeout,
+  }, async () => {
     const perEngine = 10
     const before = await readHostTables({ parts: atOnce })
     for (let seed = 1; seed <= moments; seed += perEngine) {
@@ -109,7 +112,7 @@ describe('what SIGKILL of an engine leaves', () => {
     await expectCleanAfterOpen()
   })
 
-  test('engine and guard together: the next open ends what is left', async () => {
+  test('engine and guard together: the next open ends what is left', { timeout: momentsTimeout }, async () => {
     const before = await readHostTables({ parts: afterOpen, directories: [join(fixture.root, 'containers')] })
     for (let seed = 1; seed <= moments; seed++) {
       const child = await startChild(seed, 'none')
