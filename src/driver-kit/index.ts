@@ -16,6 +16,7 @@ export type { OomWatch } from '../host/cgroup/oom-watch.ts'
 export type { CommandOptions, CommandResult } from '../host/command.ts'
 export type { FileLock } from '../host/file-lock.ts'
 export type { BridgeRules, Firewall, FirewallReport, ForwardingReport } from '../host/firewall.ts'
+export type { IdMap, IdRange } from '../host/id-map.ts'
 export type { CgroupMode, KernelFeatures } from '../host/kernel.ts'
 export type {
   LaunchedProcess,

@@ -1,3 +1,4 @@
+import type { IdMap } from '../host/id-map.ts'
 import type { MountSpec } from '../host/mount-spec.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { DraftId, SnapshotId } from './ids.ts'
@@ -70,6 +71,11 @@ export interface PrepareOptions extends CallOptions {
    * ENOSPC. The limit stays when the draft is mounted again, and ends with `commit`.
    */
   readonly quotaBytes?: number | undefined
+  /**
+   * Shows owners shifted (capability `idMap`), for a container in a user namespace: what is made in the draft by the owner
+   * `shown` belongs to `onDisk` on disk, and layers need no copies with other owners. Stays with the draft. Since 1.1.
+   */
+  readonly idMap?: IdMap | undefined
   /**
    * The draft need not survive power loss: what programs in it fsync may stay in memory, and unmounting it writes
    * nothing back. A later commit is durable all the same. A wish; drivers that cannot use it ignore it.

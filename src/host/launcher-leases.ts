@@ -24,12 +24,12 @@ export class LauncherLeases {
         message: `Something is mounted on ${root.target} already. Dispose its lease first, or use another directory.`,
         subject: { type: 'path', id: root.target },
       })
-    mountRoot(root)
+    const count = mountRoot(root)
     try {
       const fd = openSync(root.target, O_PATH | constants.O_DIRECTORY)
-      this.#held.set(id, { target: root.target, fd, count: root.mounts.length })
+      this.#held.set(id, { target: root.target, fd, count })
     } catch (error) {
-      for (const _ of root.mounts) umount2(root.target, MNT_DETACH)
+      for (let left = count; left > 0; left--) umount2(root.target, MNT_DETACH)
       throw fromNodeError(error)
     }
     return `/proc/${process.pid}/task/${gettid()}/root${root.target}`

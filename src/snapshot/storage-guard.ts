@@ -53,6 +53,10 @@ export class StorageGuard implements StorageDriver {
       if (!this.capabilities.quota) return this.#noQuota(draft)
       if (!isSize(options.quotaBytes)) return badSize(draft, options.quotaBytes)
     }
+    if (options?.idMap && !this.capabilities.idMap) {
+      const reason = this.capabilities.reasons?.idMap
+      return this.#unsupported(reason === undefined ? 'shifted owners' : `shifted owners, because ${reason}`, draft)
+    }
     return this.#make(draft, parent, () => this.#inner.prepare(draft, parent, options), options)
   }
 

@@ -6,6 +6,7 @@ import {
   type DraftId,
   type DriverContext,
   fromNodeError,
+  type IdMap,
   type MountSpec,
   type PrepareOptions,
   type SnapshotId,
@@ -22,6 +23,7 @@ import {
   throwIfAborted,
   treeUsage,
 } from 'tscontainer/driver-kit'
+import { checkIdMap } from './check-id-map.ts'
 import { bindMount, kernelMaxDepth, type OverlaySupport, overlayMount } from './mount-options.ts'
 import type { Overlay2Options } from './options.ts'
 import { isNearlyFull } from './probe.ts'
@@ -51,8 +53,11 @@ export class Overlay2Driver implements StorageDriver {
     this.capabilities = {
       maxDepth: kernelMaxDepth,
       quota: projects.state.enforced,
-      ...(projects.reason === undefined ? {} : { reasons: { quota: projects.reason } }),
-      idMap: false,
+      reasons: {
+        ...(projects.reason === undefined ? {} : { quota: projects.reason }),
+        ...(support.idMap === true ? {} : { idMap: support.idMap.lacking }),
+      },
+      idMap: support.idMap === true,
       cloneDraft: false,
       changeHint: true,
     }
@@ -73,11 +78,13 @@ export class Overlay2Driver implements StorageDriver {
 
   async prepare(draft: DraftId, parent: SnapshotId | null, options?: PrepareOptions): Promise<readonly MountSpec[]> {
     const volatile = options?.volatile ?? false
-    if (options?.quotaBytes === undefined) return this.#create(draft, parent, 'draft', { volatile }, options)
+    const idMap = options?.idMap
+    if (idMap) this.#checkShift(draft, idMap)
+    if (options?.quotaBytes === undefined) return this.#create(draft, parent, 'draft', { volatile, idMap }, options)
     const project = await this.#projects.claim(draft, options)
     try {
       const quota = { project, bytes: options.quotaBytes }
-      return await this.#create(draft, parent, 'draft', { volatile, quota }, options)
+      return await this.#create(draft, parent, 'draft', { volatile, idMap, quota }, options)
     } catch (error) {
       project.release()
       throw error
@@ -185,7 +192,7 @@ export class Overlay2Driver implements StorageDriver {
     id: DraftId,
     parentId: SnapshotId | null,
     kind: 'draft' | 'view',
-    wish: { volatile?: boolean; quota?: { project: TreeProject; bytes: number } },
+    wish: { volatile?: boolean; idMap?: IdMap | undefined; quota?: { project: TreeProject; bytes: number } },
     call: CallOptions | undefined,
   ): Promise<readonly MountSpec[]> {
     const parent = parentId === null ? null : this.#store.snapshot(parentId)
@@ -201,6 +208,7 @@ export class Overlay2Driver implements StorageDriver {
       lower,
       ...(wish.volatile && parent ? { volatile: true } : {}),
       ...(quota ? { project: quota.project.id } : {}),
+      ...(wish.idMap ? { idMap: wish.idMap } : {}),
     }
     const tree = await this.#store.create(
       { id, parent, kind, facts },
@@ -251,7 +259,22 @@ export class Overlay2Driver implements StorageDriver {
     }
   }
 
+  #checkShift(draft: DraftId, map: IdMap): void {
+    if (this.#support.idMap !== true)
+      throw storageErrors.error('unsupported', {
+        message: `The owners of ${draft} cannot be shifted here: ${this.#support.idMap.lacking}. Use Linux 5.19 or newer and a file system with id-mapped mounts, or leave idMap out.`,
+        subject: { type: 'draft', id: draft },
+      })
+    checkIdMap(draft, map)
+  }
+
   #mountsOf(tree: StoredTree): readonly MountSpec[] {
+    const { idMap } = tree.facts as { idMap?: IdMap }
+    const mounts = this.#plainMountsOf(tree)
+    return idMap ? mounts.map((spec) => ({ ...spec, shift: { ...idMap, within: this.#context.directory } })) : mounts
+  }
+
+  #plainMountsOf(tree: StoredTree): readonly MountSpec[] {
     const lower = this.#lowerOf(tree)
     const diff = join(tree.directory, 'diff')
     if (lower.length === 0) return [bindMount(diff, tree.kind === 'view')]

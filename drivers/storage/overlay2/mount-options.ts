@@ -5,6 +5,8 @@ export interface OverlaySupport {
   /** Options that every mount gets: features set explicitly, never left to the kernel's defaults. */
   readonly options: readonly string[]
   readonly volatile: boolean
+  /** Whether layers can be shown with shifted owners; else why not. */
+  readonly idMap: true | { readonly lacking: string }
   readonly xattrPrefix: 'trusted.overlay.' | 'user.overlay.'
 }
 

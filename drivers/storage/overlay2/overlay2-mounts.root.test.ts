@@ -117,7 +117,7 @@ describe('overlay2', () => {
 
   test('refuses overlay upon overlay and says what to do', async () => {
     for (const name of ['lower', 'upper', 'work', 'target']) mkdirSync(join(base, name))
-    const support = { options: [], volatile: false, xattrPrefix: 'trusted.overlay.' } as const
+    const support = { options: [], volatile: false, idMap: true, xattrPrefix: 'trusted.overlay.' } as const
     const spec = overlayMount(support, {
       lower: [join(base, 'lower')],
       upper: join(base, 'upper'),

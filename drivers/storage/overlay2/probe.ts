@@ -34,6 +34,7 @@ export async function probe(context: DriverContext, options: Overlay2Options, ca
       'Native Overlay Diff': 'true',
       userxattr: String(support.xattrPrefix === 'user.overlay.'),
       'Project Quota': describeQuota(context),
+      'Shifted Owners': support.idMap === true ? 'true' : `false (${support.idMap.lacking})`,
     },
     ...(isNearlyFull(context.directory) ? { warnings: [`The disk of ${context.directory} is nearly full.`] } : {}),
   }

@@ -44,5 +44,6 @@ const fileOf = (context: DriverContext): string => join(context.runDirectory, 'o
 function keyOf(context: DriverContext, options: Overlay2Options): string {
   const { bootId, release, capabilities } = context.host.features()
   const namespace = readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/)
-  return JSON.stringify([bootId, release, capabilities, namespace, statSync(context.directory).dev, options])
+  // The number is that of what is looked for.
+  return JSON.stringify([2, bootId, release, capabilities, namespace, statSync(context.directory).dev, options])
 }

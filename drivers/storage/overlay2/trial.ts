@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import {
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -11,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { type CallOptions, type DriverContext, isEngineError, throwIfAborted } from 'tscontainer/driver-kit'
+import { type CallOptions, type DriverContext, type IdMap, isEngineError, throwIfAborted } from 'tscontainer/driver-kit'
 import { features, type OverlaySupport, overlayMount } from './mount-options.ts'
 import type { Overlay2Options } from './options.ts'
 
@@ -60,11 +61,17 @@ export async function tryOverlay(context: DriverContext, options: Overlay2Option
   for (const xattrPrefix of prefixes) {
     const marks = xattrPrefix === 'user.overlay.' ? ['userxattr'] : []
     for (const chosen of [features, knownFeatures()]) {
-      const plain: OverlaySupport = { options: [...chosen, ...marks], volatile: false, xattrPrefix }
-      last = await tryOne(context, plain, call)
+      const unshifted = { idMap: { lacking: 'it was not tried' } } as const
+      const plain: OverlaySupport = { options: [...chosen, ...marks], volatile: false, xattrPrefix, ...unshifted }
+      last = await tryOne(context, plain, null, call)
       if (!last.works) continue
-      const withVolatile = await tryOne(context, { ...plain, volatile: true }, call)
-      return options.volatile && withVolatile.works ? withVolatile : last
+      const shifted = await tryOne(context, plain, someMap, call)
+      const idMap = shifted.works ? true : { lacking: shifted.reason }
+      const withVolatile = await tryOne(context, { ...plain, volatile: true }, null, call)
+      return {
+        works: true,
+        support: { ...(options.volatile && withVolatile.works ? withVolatile : last).support, idMap },
+      }
     }
   }
   return last
@@ -80,7 +87,18 @@ const knownFeatures = (): readonly string[] =>
     // `nofollow` came with Linux 4.16.
     .map((feature) => feature.replace('=nofollow', '=off'))
 
-async function tryOne(context: DriverContext, support: OverlaySupport, call?: CallOptions): Promise<Trial> {
+/** Root is shown as somebody else. */
+const someMap: IdMap = {
+  uids: [{ onDisk: 0, shown: 100_000, count: 1 }],
+  gids: [{ onDisk: 0, shown: 100_000, count: 1 }],
+}
+
+async function tryOne(
+  context: DriverContext,
+  support: OverlaySupport,
+  shift: IdMap | null,
+  call?: CallOptions,
+): Promise<Trial> {
   throwIfAborted(call, 'Trying overlay')
   const directory = join(context.directory, `probe-${randomBytes(4).toString('hex')}`)
   try {
@@ -92,19 +110,24 @@ async function tryOne(context: DriverContext, support: OverlaySupport, call?: Ca
       {
         target: join(directory, 'merged'),
         mounts: [
-          overlayMount(support, {
-            lower: [join(directory, 'lower'), join(directory, 'below')],
-            upper: join(directory, 'upper'),
-            work: join(directory, 'work'),
-            volatile: true,
-          }),
+          {
+            ...overlayMount(support, {
+              lower: [join(directory, 'lower'), join(directory, 'below')],
+              upper: join(directory, 'upper'),
+              work: join(directory, 'work'),
+              volatile: true,
+            }),
+            ...(shift ? { shift: { ...shift, within: directory } } : {}),
+          },
         ],
       },
       call,
     )
     let lost: string | null
     try {
-      lost = changeThings(context, lease.path, join(directory, 'upper'), support)
+      lost = shift
+        ? tryShifted(lease.path, directory)
+        : changeThings(context, lease.path, join(directory, 'upper'), support)
     } finally {
       await lease[Symbol.asyncDispose]()
     }
@@ -129,4 +152,11 @@ function changeThings(context: DriverContext, merged: string, upper: string, sup
   if (context.host.xattrs.get(join(upper, 'tree'), `${support.xattrPrefix}opaque`) === null)
     return 'replaced directories cannot be marked (no extended attributes)'
   return readdirSync(join(merged, 'tree')).length === 0 ? null : 'a replaced directory shows its old content'
+}
+
+/** What is wrong with shifted owners, which are those of `someMap`. */
+function tryShifted(merged: string, directory: string): string | null {
+  if (lstatSync(join(merged, 'file')).uid !== 100_000) return 'owners are shown as they are on disk'
+  chownSync(join(merged, 'file'), 100_000, 100_000)
+  return lstatSync(join(directory, 'upper/file')).uid === 0 ? null : 'owners on disk are changed'
 }

@@ -1,4 +1,5 @@
 import { bind, check, cString, cStringOrNull, type Path } from './libc.ts'
+import { syscallNumber } from './numbers.ts'
 
 /** Source: linux/mount.h. */
 export const MS = {
@@ -50,4 +51,50 @@ export function mount(source: Path | null, target: Path, type: string | null, fl
 /** umount2(2). */
 export function umount2(target: Path, flags: number): void {
   check(umountCall(cString(target), flags), 'umount2', target)
+}
+
+const openTreeCall = bind<[number, number, Uint8Array, number]>('syscall', 'long', ['long', 'int', 'void *', 'uint'])
+const moveMountCall = bind<[number, number, Uint8Array, number, Uint8Array, number]>('syscall', 'long', [
+  'long',
+  'int',
+  'void *',
+  'int',
+  'void *',
+  'uint',
+])
+const setAttributesCall = bind<[number, number, Uint8Array, number, Uint8Array, number]>('syscall', 'long', [
+  'long',
+  'int',
+  'void *',
+  'uint',
+  'void *',
+  'size_t',
+])
+const AT_FDCWD = -100
+const AT_EMPTY_PATH = 0x1000
+
+/** open_tree(2): a copy of the mount that begins at a directory, attached nowhere; a descriptor. */
+export function cloneTree(path: Path): number {
+  const CLONE_CLOEXEC = 1 | 0o2000000
+  return check(openTreeCall(syscallNumber('open_tree'), AT_FDCWD, cString(path), CLONE_CLOEXEC), 'open_tree', path)
+}
+
+/** mount_setattr(2): owners of a tree that is attached nowhere are seen through the mapping of a user namespace. */
+export function setIdMap(tree: number, userNamespace: number): void {
+  const MOUNT_ATTR_IDMAP = 0x100000n
+  const attributes = new BigUint64Array([MOUNT_ATTR_IDMAP, 0n, BigInt(MS.PRIVATE), BigInt(userNamespace)])
+  const bytes = new Uint8Array(attributes.buffer)
+  const number = syscallNumber('mount_setattr')
+  check(setAttributesCall(number, tree, cString(''), AT_EMPTY_PATH, bytes, bytes.length), 'mount_setattr')
+}
+
+/** move_mount(2): attaches a tree. */
+export function moveMount(tree: number, target: Path): void {
+  const MOVE_MOUNT_F_EMPTY_PATH = 4
+  const number = syscallNumber('move_mount')
+  check(
+    moveMountCall(number, tree, cString(''), AT_FDCWD, cString(target), MOVE_MOUNT_F_EMPTY_PATH),
+    'move_mount',
+    target,
+  )
 }

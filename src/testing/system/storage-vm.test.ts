@@ -7,12 +7,13 @@ import type { StorageGuestReport } from './storage-guest.ts'
 describe('storage in a machine with xfs and ext4 quotas', () => {
   let report: StorageGuestReport
 
+  // One to three minutes: a program takes fifteen times as long to start there.
   beforeAll(async () => {
     const guest = [process.execPath, '--conditions=tscontainer-source', join(import.meta.dirname, 'storage-guest.ts')]
-    const options = ['--modules', 'loop quota_v2', '--timeout', '290', '--']
+    const options = ['--modules', 'loop quota_v2', '--timeout', '570', '--']
     const output = await mustRun(join(repository, 'src/testing/vm/uml-run'), [...options, ...guest], repository)
     report = JSON.parse(output.slice(output.indexOf('{"suites"'))) as StorageGuestReport
-  })
+  }, 600_000)
 
   test.each(['overlay2 on xfs', 'vfs on xfs', 'overlay2 on ext4', 'vfs on ext4'])('%s: sizes are limited', (name) => {
     expect(report.suites[name]?.failed).toEqual([])
