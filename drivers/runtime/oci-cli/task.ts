@@ -81,8 +81,11 @@ export class OciTask implements RuntimeTask {
     const ownPids = spec.linux.namespaces?.some(({ type, path }) => type === 'pid' && path === undefined)
     // The first process of a pid namespace takes all others along, and its end is told: no asking again and again.
     if (ownPids && !this.#host.cgroups.isFrozen(this.#cgroup) && this.#host.processes.signal(init, 9)) {
-      const late = sleep(killPatienceMs, null, { ref: false })
-      const end = await raceAbort(Promise.race([this.exited, late]), call?.signal, `Killing container ${id}`)
+      // Referenced: nothing else may keep a process alive that only waits for this.
+      const over = new AbortController()
+      const late = sleep(killPatienceMs, null, { signal: over.signal }).catch(() => null)
+      const ended = Promise.race([this.exited, late])
+      const end = await raceAbort(ended, call?.signal, `Killing container ${id}`).finally(() => over.abort())
       // An end comes after what was left in the cgroup was ended too.
       if (end) return
     }

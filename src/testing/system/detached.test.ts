@@ -1,10 +1,13 @@
+import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Container, Engine } from '../../index.ts'
 import { type BusyboxRoot, busyboxRoot, imageName } from './busybox-engine.ts'
 
+const execute = promisify(execFile)
 const monitorDeaths = process.env['TSCONTAINER_FULL'] === '1' ? 200 : 10
 
 let fixture: BusyboxRoot
@@ -56,6 +59,20 @@ const lines = async (container: Container): Promise<string[]> => {
 }
 
 describe('detached containers', () => {
+  test('a process with nothing else to do stays until the container that it removes is gone', async () => {
+    const { root } = await engine.info()
+    const spec = { image: imageName, lifetime: 'detached', networks: 'none', command: ['sleep', '1000'] }
+    const script = `
+      import { Engine } from ${JSON.stringify(join(import.meta.dirname, '../../index.ts'))}
+      await using engine = await Engine.open({ root: ${JSON.stringify(root)} })
+      const container = await engine.containers.run(${JSON.stringify(spec)})
+      await container.remove({ force: true })
+      console.log('removed')`
+    const args = ['--conditions=tscontainer-source', '--input-type=module', '--eval', script]
+    const { stdout } = await execute(process.execPath, args)
+    expect(stdout).toBe('removed\n')
+  })
+
   test('run to their end in the monitor, which leaves when nothing is left', async () => {
     const container = await run('echo out; echo err >&2; exit 5')
     expect(await container.wait()).toMatchObject({ exitCode: 5 })
