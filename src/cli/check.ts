@@ -1,6 +1,13 @@
+import type { ConsistencyReport } from '../engine/check-engine.ts'
 import { Engine } from '../engine/engine.ts'
+import type { EngineOptions } from '../engine/engine-options.ts'
 import { parseOptions, refuseRest } from './parse-options.ts'
 import type { Command } from './usage-error.ts'
+
+async function look(options: EngineOptions, contents: boolean): Promise<ConsistencyReport> {
+  await using engine = await Engine.open(options)
+  return await engine.check({ contents })
+}
 
 /** Says what is inconsistent on a root; with --repair mends it. The exit code is 1 when something stays wrong. */
 export const check: Command = async (args, { stdout }) => {
@@ -12,12 +19,8 @@ export const check: Command = async (args, { stdout }) => {
   })
   refuseRest(rest)
   const options = values.root === undefined ? {} : { root: values.root }
-  const report = values.repair
-    ? await Engine.repair(options, { contents: values.contents === true })
-    : await (async () => {
-        await using engine = await Engine.open(options)
-        return engine.check({ contents: values.contents === true })
-      })()
+  const contents = values.contents === true
+  const report = values.repair ? await Engine.repair(options, { contents }) : await look(options, contents)
   const left = report.problems.filter(({ repaired }) => !repaired)
   if (values.json) stdout.write(`${JSON.stringify(report, null, 2)}\n`)
   else {

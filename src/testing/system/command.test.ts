@@ -77,6 +77,17 @@ describe('the command', () => {
     expect(result.stdout + result.stderr).toContain('usage: tscontainer')
   })
 
+  test('check says what is wrong and mends it, also where the records are gone', async () => {
+    const check = (...args: readonly string[]) => tscontainer('check', '--root', root, ...args)
+    expect(await check()).toEqual({ code: 0, stdout: 'all is well\n', stderr: '' })
+    for (const suffix of ['', '-wal', '-shm']) await rm(join(root, `state.db${suffix}`), { force: true })
+    expect(await check()).toMatchObject({ code: 1, stderr: expect.stringContaining('[state.corrupt]') })
+    const repaired = await check('--repair')
+    expect(repaired, repaired.stdout).toMatchObject({ code: 0, stderr: '' })
+    expect(repaired.stdout).toContain('[unrecorded_image]')
+    expect(JSON.parse((await check('--json', '--contents')).stdout)).toEqual({ problems: [], setAside: null })
+  })
+
   test('gc, then reset leaves an empty root and ends what ran', async () => {
     const linksBefore = readdirSync('/sys/class/net')
     const options = ['--root', root, '--detach']

@@ -245,6 +245,29 @@ describe('a repair', () => {
   })
 })
 
+describe('what cannot be repaired', () => {
+  test('a container whose copy is damaged, too, is left alone until somebody removes its directory', async () => {
+    let id = ''
+    {
+      await using engine = await open()
+      id = (await engine.containers.create({ image: imageName, lifetime: 'detached', name: 'lost' })).keep().id
+    }
+    const directory = join(fixture.root, 'containers', id)
+    const copy = join(directory, 'container.json')
+    writeFileSync(copy, readFileSync(copy, 'utf8').replace('lost', 'list'))
+    damages['removed']!(join(fixture.root, 'state.db'), seeded(1))
+    const left = async () => (await repair()).problems.filter(({ repaired }) => !repaired).map(({ kind }) => kind)
+    expect(new Set(await left())).toEqual(new Set(['unreadable_container', 'unknown_draft']))
+    // Neither opening nor repairing it again takes anything away.
+    await (await open())[Symbol.asyncDispose]()
+    expect(await left()).toEqual(['unreadable_container', 'unknown_draft'])
+    expect(existsSync(copy)).toBe(true)
+    rmSync(directory, { recursive: true })
+    expect((await repair()).problems).toMatchObject([{ kind: 'unknown_draft', id, repaired: true }])
+    expect(await repair()).toEqual({ problems: [], setAside: null })
+  })
+})
+
 describe('a check', () => {
   const kindsOf = async (engine: Engine, options?: CheckOptions) =>
     (await engine.check(options)).problems.map(({ kind, repaired }) => `${kind}${repaired ? ' repaired' : ''}`).sort()
