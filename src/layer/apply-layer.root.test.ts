@@ -13,7 +13,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { isEngineError } from '../errors/engine-error.ts'
 import { packTar } from './pack-tar.ts'
-import type { TarEntry } from './tar-entry.ts'
+import { emptyEntry, type TarEntry } from './tar-entry.ts'
 import { encodeHeader, endOfTar, padding } from './tar-header-writer.ts'
 import { listing, type TreeFixture, treeFixture } from './tree-fixture.ts'
 
@@ -23,19 +23,7 @@ beforeEach(() => {
 })
 afterEach(() => fixture[Symbol.dispose]())
 
-const plain: TarEntry = {
-  type: 'file',
-  path: Buffer.alloc(0),
-  link: Buffer.alloc(0),
-  mode: 0o644,
-  uid: 0,
-  gid: 0,
-  size: 0,
-  mtime: { seconds: 1, nanoseconds: 0 },
-  device: { major: 0, minor: 0 },
-  xattrs: new Map(),
-  sparse: null,
-}
+const plain: TarEntry = { ...emptyEntry, mode: 0o644, mtime: { seconds: 1, nanoseconds: 0 } }
 
 type Spec = Partial<Omit<TarEntry, 'path' | 'link'>> & { path: string; link?: string; body?: string }
 

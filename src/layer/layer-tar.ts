@@ -1,6 +1,6 @@
 import { layerErrors } from '../errors/layer-errors.ts'
 import type { ChangeVisitor, PresentChange } from './change-visitor.ts'
-import type { TarEntry } from './tar-entry.ts'
+import { emptyEntry } from './tar-entry.ts'
 import type { TarOutput } from './tar-output.ts'
 import { opaqueMarker, whiteoutPrefix } from './whiteouts.ts'
 
@@ -39,23 +39,8 @@ export class LayerTar implements ChangeVisitor {
   }
 
   #marker(path: Buffer): void {
-    this.#output.add({ ...marker, path }, path)
+    this.#output.add({ ...emptyEntry, path }, path)
   }
 }
 
 const baseName = (name: Buffer): Buffer => name.subarray(name.lastIndexOf(slash) + 1)
-
-/** An empty file of root's, with no time of its own. */
-const marker: TarEntry = {
-  type: 'file',
-  path: Buffer.alloc(0),
-  link: Buffer.alloc(0),
-  mode: 0,
-  uid: 0,
-  gid: 0,
-  size: 0,
-  mtime: { seconds: 0, nanoseconds: 0 },
-  device: { major: 0, minor: 0 },
-  xattrs: new Map(),
-  sparse: null,
-}

@@ -31,6 +31,21 @@ export interface TarEntry {
   readonly sparse: readonly SparseExtent[] | null
 }
 
+/** An empty file of root's without a name, with no time of its own. */
+export const emptyEntry: TarEntry = {
+  type: 'file',
+  path: Buffer.alloc(0),
+  link: Buffer.alloc(0),
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  mtime: { seconds: 0, nanoseconds: 0 },
+  device: { major: 0, minor: 0 },
+  xattrs: new Map(),
+  sparse: null,
+}
+
 /** Takes a tar apart as it comes: an entry, its data in pieces, its end. */
 export interface TarVisitor {
   entry(entry: TarEntry): void

@@ -1,23 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { isEngineError } from '../errors/engine-error.ts'
 import { defaultLayerLimits, type LayerLimits } from './layer-limits.ts'
-import type { TarEntry } from './tar-entry.ts'
+import { emptyEntry, type TarEntry } from './tar-entry.ts'
 import { encodeHeader, endOfTar, padding } from './tar-header-writer.ts'
 import { TarParser } from './tar-parser.ts'
 
-const plain: TarEntry = {
-  type: 'file',
-  path: Buffer.from('x'),
-  link: Buffer.alloc(0),
-  mode: 0o644,
-  uid: 0,
-  gid: 0,
-  size: 0,
-  mtime: { seconds: 0, nanoseconds: 0 },
-  device: { major: 0, minor: 0 },
-  xattrs: new Map(),
-  sparse: null,
-}
+const plain: TarEntry = { ...emptyEntry, path: Buffer.from('x'), mode: 0o644 }
 
 interface Read {
   readonly entry: TarEntry
