@@ -1,4 +1,4 @@
-import type { LogEntry, LogSink } from '../driver-kit/log-driver.ts'
+import type { LogSink } from '../driver-kit/log-driver.ts'
 import type { RuntimeExit, RuntimeTask } from '../driver-kit/runtime-driver.ts'
 import type { LogPump } from '../logging/log-pump.ts'
 import type { Keeper } from './keeper.ts'
@@ -17,5 +17,3 @@ export interface RunningContainer {
   /** Settles when the program has ended, its last line is stored and the record says so. Never rejects. */
   readonly finished: Promise<RuntimeExit>
 }
-
-export type LogListener = (entry: LogEntry) => void

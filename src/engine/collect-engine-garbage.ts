@@ -1,4 +1,5 @@
 import { sweepDeadOwners } from '../container/sweep.ts'
+import { removeEmptyLeaves } from '../host/leave-cgroup.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
 import { coreTokens } from './core-tokens.ts'
@@ -31,6 +32,7 @@ export async function collectEngineGarbage(parts: Parts, call?: CallOptions): Pr
     owners.forget(owner.id)
   }
   await sweepAbandoned(parts.get(t.host).cgroups, call)
+  removeEmptyLeaves()
   const networks = parts.get(t.networks)
   await networks.reconcile(call)
   await networks.collectOrphans()

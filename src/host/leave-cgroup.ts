@@ -1,4 +1,6 @@
+import { rmdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { errnoOf, fromNodeError } from '../errors/host-errors.ts'
 import { hierarchies } from './cgroup/hierarchy.ts'
 
 /**
@@ -25,7 +27,12 @@ while [ "$count" -gt 0 ]; do
 done
 `
 
-/** The leaf directories that `leaveCgroups` may have made; empty ones may be removed by anybody. */
-export function auxiliaryLeaves(): string[] {
-  return hierarchies().all.map((h) => join(h.directory, 'tscontainer-aux'))
+/** Removes the leaves that `leaveCgroups` made, where no helper is in them any more. */
+export function removeEmptyLeaves(): void {
+  for (const { directory } of hierarchies().all)
+    try {
+      rmdirSync(join(directory, 'tscontainer-aux'))
+    } catch (error) {
+      if (!['ENOENT', 'EBUSY', 'ENOTEMPTY', 'EROFS'].includes(errnoOf(error) ?? '')) throw fromNodeError(error)
+    }
 }

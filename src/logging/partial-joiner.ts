@@ -88,10 +88,3 @@ export class PartialJoiner {
     if (open && open.pieces.length > 0) out.push(new JoinedEntry(open.pieces))
   }
 }
-
-/** Puts the pieces of long lines together again, up to 1 MiB a line; longer lines stay in their pieces. */
-export async function* joinPartials(entries: AsyncIterable<LogEntry>): AsyncGenerator<LogEntry, void, undefined> {
-  const joiner = new PartialJoiner()
-  for await (const entry of entries) yield* joiner.push([entry])
-  yield* joiner.flush()
-}

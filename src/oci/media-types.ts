@@ -15,6 +15,3 @@ export const mediaTypes = {
 
 export const isIndexType = (type: string | undefined): boolean =>
   type === mediaTypes.ociIndex || type === mediaTypes.dockerIndex
-
-export const isManifestType = (type: string | undefined): boolean =>
-  type === mediaTypes.ociManifest || type === mediaTypes.dockerManifest

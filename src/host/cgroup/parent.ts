@@ -1,13 +1,4 @@
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errnoOf, fromNodeError, hostErrors } from '../../errors/host-errors.ts'
 import type { CgroupMode } from '../kernel.ts'
@@ -171,18 +162,4 @@ export function removeEmptyFolder(): void {
     } catch (error) {
       if (!['ENOENT', 'EBUSY', 'ENOTEMPTY'].includes(errnoOf(error) ?? '')) throw fromNodeError(error)
     }
-}
-
-/** Whether this process may make cgroups. */
-export function cgroupsWritable(): boolean {
-  const tree = hierarchies().used[0]
-  if (!tree) return false
-  return ['/', tree.own].some((path) => {
-    try {
-      accessSync(join(tree.directory, path), constants.W_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
 }

@@ -2,14 +2,11 @@ import { constants } from 'node:fs'
 import { O_CLOEXEC } from './file.ts'
 import { bind, check, lastErrno } from './libc.ts'
 
-const F_GETFD = 1
-const F_SETFD = 2
 const F_GETFL = 3
 const F_SETFL = 4
 const F_DUPFD_CLOEXEC = 1030
 const F_SETPIPE_SZ = 1031
 const F_GETPIPE_SZ = 1032
-const FD_CLOEXEC = 1
 
 const pipe2Call = bind<[Uint8Array, number]>('pipe2', 'int', ['void *', 'int'])
 const fcntlCall = bind<[number, number, number]>('fcntl', 'int', ['int', 'int', 'long'])
@@ -39,10 +36,6 @@ export function duplicate(fd: number): number {
 /** The same with a number of at least `lowest`. */
 export function duplicateFrom(fd: number, lowest: number): number {
   return check(fcntlCall(fd, F_DUPFD_CLOEXEC, lowest), 'fcntl(F_DUPFD_CLOEXEC)')
-}
-
-export function setCloseOnExec(fd: number): void {
-  check(fcntlCall(fd, F_SETFD, check(fcntlCall(fd, F_GETFD, 0), 'fcntl') | FD_CLOEXEC), 'fcntl')
 }
 
 export function setNonBlocking(fd: number, on: boolean): void {

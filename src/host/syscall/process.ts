@@ -9,13 +9,6 @@ const pidfdSendSignalCall = bind<[number, number, number, null, number]>('syscal
   'void *',
   'uint',
 ])
-const prctlCall = bind<[number, number, number, number, number]>('prctl', 'int', [
-  'int',
-  'ulong',
-  'ulong',
-  'ulong',
-  'ulong',
-])
 
 /** pidfd_open(2), close-on-exec; `null` when there is no such process. */
 export function pidfdOpen(pid: number): number | null {
@@ -30,9 +23,4 @@ export function pidfdSendSignal(pidfd: number, signal: number): boolean {
   if (result === -1 && lastErrno() === 'ESRCH') return false
   check(result, 'pidfd_send_signal')
   return true
-}
-
-/** prctl(2) PR_SET_CHILD_SUBREAPER. */
-export function setChildSubreaper(on: boolean): void {
-  check(prctlCall(36, on ? 1 : 0, 0, 0, 0), 'prctl(PR_SET_CHILD_SUBREAPER)')
 }

@@ -33,14 +33,6 @@ const setsockoptCall = bind<[number, number, number, Uint8Array, number]>('setso
   'void *',
   'uint',
 ])
-const getsockoptCall = bind<[number, number, number, Uint8Array, Uint8Array]>('getsockopt', 'int', [
-  'int',
-  'int',
-  'int',
-  'void *',
-  'void *',
-])
-const listenCall = bind<[number, number]>('listen', 'int', ['int', 'int'])
 
 /** socket(2), always close-on-exec. It belongs to the calling thread's network namespace. */
 export function socket(family: number, type: number, protocol: number): number {
@@ -50,10 +42,6 @@ export function socket(family: number, type: number, protocol: number): number {
 /** bind(2) with a raw sockaddr. */
 export function bindSocket(fd: number, address: Uint8Array): void {
   check(bindCall(fd, address, address.length), 'bind')
-}
-
-export function listenSocket(fd: number, backlog: number): void {
-  check(listenCall(fd, backlog), 'listen')
 }
 
 /** sendto(2); gives the bytes taken. */
@@ -75,12 +63,4 @@ export function receive(fd: number, buffer: Uint8Array, flags = 0): number | nul
 
 export function setSocketOption(fd: number, level: number, option: number, value: Uint8Array): void {
   check(setsockoptCall(fd, level, option, value, value.length), 'setsockopt')
-}
-
-/** getsockopt(2) of an option that fits into `size` bytes. */
-export function getSocketOption(fd: number, level: number, option: number, size: number): Uint8Array {
-  const value = new Uint8Array(size)
-  const length = new Uint32Array([size])
-  check(getsockoptCall(fd, level, option, value, new Uint8Array(length.buffer)), 'getsockopt')
-  return value.subarray(0, length[0]!)
 }
