@@ -1,6 +1,7 @@
-import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { runCommand } from '../host/run-command.ts'
+import { linkOf, namesIn, textOf } from '../host/vanishing-files.ts'
 import type { HostTable, HostTableOptions } from './leak-check.ts'
 
 type Reader = (options: HostTableOptions) => readonly string[] | Promise<readonly string[]>
@@ -16,55 +17,30 @@ export const tableReaders: Readonly<Record<HostTable, Reader>> = {
       .map((child) => describeProcess(child))
       .filter((line) => line !== ''),
   mounts: () => mounts(),
-  links: () => listOf('/sys/class/net'),
+  links: () => namesIn('/sys/class/net'),
   namespaces: () => namespaces('net'),
   firewall: () => firewallTables(),
   cgroups: () => cgroups('/sys/fs/cgroup'),
   loopDevices: () =>
-    listOf('/sys/block').filter(
-      (name) => name.startsWith('loop') && textOf(`/sys/block/${name}/loop/backing_file`) !== '',
+    namesIn('/sys/block').filter(
+      (name) => name.startsWith('loop') && textOf(`/sys/block/${name}/loop/backing_file`, 'utf8') !== '',
     ),
   mapperDevices: () =>
-    listOf('/sys/block')
+    namesIn('/sys/block')
       .filter((name) => name.startsWith('dm-'))
-      .map((name) => textOf(`/sys/block/${name}/dm/name`).trim()),
+      .map((name) => textOf(`/sys/block/${name}/dm/name`, 'utf8').trim()),
   descriptors: ({ pid = process.pid }) => descriptors(pid),
   files: ({ directories = [] }) => directories.flatMap((directory) => files(directory)),
 }
 
 const pids = (): number[] =>
-  listOf('/proc')
+  namesIn('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
 
-function listOf(directory: string): string[] {
-  try {
-    return readdirSync(directory)
-  } catch {
-    return []
-  }
-}
-
-// What is listed may end before it is read: then it is not there.
-function textOf(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    return ''
-  }
-}
-
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path)
-  } catch {
-    return ''
-  }
-}
-
 /** Fields of /proc/<pid>/stat after the name. Source: proc_pid_stat(5). */
 function statOf(pid: number): { name: string; state: string; parent: number; start: string } | null {
-  const text = textOf(`/proc/${pid}/stat`)
+  const text = textOf(`/proc/${pid}/stat`, 'utf8')
   const close = text.lastIndexOf(')')
   if (close < 0) return null
   const fields = text.slice(close + 2).split(' ')
@@ -98,7 +74,7 @@ function descendants(of: number): number[] {
 function namespaceHolders(kind: 'net' | 'mnt'): ReadonlyMap<string, string> {
   const holders = new Map<string, string>()
   for (const pid of pids())
-    for (const thread of listOf(`/proc/${pid}/task`)) {
+    for (const thread of namesIn(`/proc/${pid}/task`)) {
       const path = `/proc/${pid}/task/${thread}`
       const name = linkOf(`${path}/ns/${kind}`)
       if (name !== '' && !holders.has(name)) holders.set(name, path)
@@ -111,7 +87,7 @@ const namespaces = (kind: 'net' | 'mnt'): string[] => [...namespaceHolders(kind)
 /** Mounts of every mount namespace that holds a process or thread; a namespace is named by its inode. */
 function mounts(): string[] {
   return [...namespaceHolders('mnt')].flatMap(([namespace, path]) =>
-    textOf(`${path}/mountinfo`)
+    textOf(`${path}/mountinfo`, 'utf8')
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => {
@@ -126,7 +102,7 @@ function mounts(): string[] {
 }
 
 function descriptors(pid: number): string[] {
-  return listOf(`/proc/${pid}/fd`)
+  return namesIn(`/proc/${pid}/fd`)
     .map((fd) => linkOf(`/proc/${pid}/fd/${fd}`))
     .filter((target) => target !== '' && !target.startsWith(`/proc/${pid}/fd`))
     .map((target) => target.replace(/^(socket|pipe|anon_inode):.*/, '$1'))
@@ -135,7 +111,7 @@ function descriptors(pid: number): string[] {
 function files(directory: string): string[] {
   const found: string[] = []
   const visit = (path: string) => {
-    for (const name of listOf(path)) {
+    for (const name of namesIn(path)) {
       const child = join(path, name)
       found.push(child)
       if (isDirectory(child)) visit(child)
@@ -147,7 +123,7 @@ function files(directory: string): string[] {
 
 /** Every cgroup directory, v1 hierarchies and v2 alike. */
 function cgroups(root: string): string[] {
-  return listOf(root).flatMap((name) => {
+  return namesIn(root).flatMap((name) => {
     const path = join(root, name)
     return isDirectory(path) ? [path, ...cgroups(path)] : []
   })

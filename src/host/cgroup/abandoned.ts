@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { linkOf, namesIn, textOf } from '../vanishing-files.ts'
 import { directoriesOf } from './hierarchy.ts'
 import { listParents, parentPathsOf } from './parent.ts'
 import { processesOf } from './tree.ts'
@@ -66,29 +66,4 @@ function ancestors(pid: number): number[] {
 function parentOf(pid: number): number {
   const text = textOf(`/proc/${pid}/stat`)
   return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[1] ?? 0)
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory)
-  } catch {
-    return []
-  }
-}
-
-// What is listed may end before it is read: then it is not there.
-function textOf(file: string): string {
-  try {
-    return readFileSync(file, 'latin1')
-  } catch {
-    return ''
-  }
-}
-
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path)
-  } catch {
-    return ''
-  }
 }

@@ -37,10 +37,17 @@ const work: Record<string, (argument: string, more: object) => Promise<unknown>>
   },
 }
 
+interface Asked {
+  readonly number: number
+  readonly op: string
+  readonly argument?: string
+  readonly more?: object
+}
+
 process.stdout.write('open\n')
 for await (const line of createInterface({ input: process.stdin })) {
-  const { number, op, argument, more } = JSON.parse(line) as Record<string, string>
-  void work[op!]!(argument ?? '', (more as unknown as object) ?? {}).then(
+  const { number, op, argument, more } = JSON.parse(line) as Asked
+  void work[op]!(argument ?? '', more ?? {}).then(
     (value) => process.stdout.write(`${JSON.stringify({ number, value: value ?? null })}\n`),
     (error: unknown) => process.stdout.write(`${JSON.stringify({ number, error: String(error) })}\n`),
   )

@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { linkOf, namesIn, textOf } from '../../host/vanishing-files.ts'
 import { type HostTable, type HostTables, newSince, readHostTables } from '../index.ts'
 
 /**
@@ -126,30 +126,5 @@ export class OwnTables {
     return namesIn('/sys/class/net').filter((name) =>
       textOf(`/sys/class/net/${name}/ifalias`).includes(`tscontainer:${this.#rootId}`),
     )
-  }
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory)
-  } catch {
-    return []
-  }
-}
-
-// What is listed may end before it is read: then it is not there.
-function textOf(file: string): string {
-  try {
-    return readFileSync(file, 'latin1')
-  } catch {
-    return ''
-  }
-}
-
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path)
-  } catch {
-    return ''
   }
 }
