@@ -41,7 +41,11 @@ test('a container runs on it, and its server ends with it', async () => {
     const [image] = await engine.images.load(join(root, 'busybox.tar'))
     const command = ['sh', '-c', 'echo changed > /file && rm -f /bin/ls && read -r _']
     const container = await engine.containers.run({ image: image!, command, networks: 'none', stdin: true })
-    const written = ['sh', '-c', 'until grep changed /file && ! test -e /bin/ls; do usleep 20000; done 2>/dev/null']
+    const written = [
+      'sh',
+      '-c',
+      'until grep -q changed /file && ! test -e /bin/ls; do usleep 20000; done 2>/dev/null; cat /file',
+    ]
     expect((await container.exec(written)).stdout).toBe('changed\n')
     expect((await servers(root)).length).toBe(1)
     await container.kill('SIGKILL')
