@@ -34,6 +34,7 @@ export interface ConsistencyReport {
   readonly setAside: string | null
 }
 
+/** What a check does besides looking. */
 export interface CheckOptions {
   /** Mends what can be mended. Default false: nothing is changed. */
   readonly repair?: boolean | undefined

@@ -3,6 +3,8 @@ import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
 import type { CgroupParent } from '../host/cgroup/parent.ts'
 import { type Guard, startGuard } from '../host/guard.ts'
 
+/** A guard that is killed before it watches is no reason for a container not to start; a machine without /bin/sh is. */
+const attempts = 5
 /** How long to wait after a guard that could not be started. */
 const firstPauseMs = 10
 const longestPauseMs = 5000
@@ -35,7 +37,7 @@ export class GuardKeeper implements AsyncDisposable {
 
   async #start(): Promise<Guard> {
     try {
-      const guard = await startGuard({ engineId: this.#engineId, cgroups: this.#cgroups() })
+      const guard = await this.#started()
       this.#pid = guard.pid
       void guard.exited.then(() => this.#replace())
       return guard
@@ -43,6 +45,15 @@ export class GuardKeeper implements AsyncDisposable {
       this.#guard = null
       throw error
     }
+  }
+
+  async #started(): Promise<Guard> {
+    for (let attempt = 1; ; attempt++)
+      try {
+        return await startGuard({ engineId: this.#engineId, cgroups: this.#cgroups() })
+      } catch (error) {
+        if (attempt === attempts || this.#disposed) throw error
+      }
   }
 
   /** Until one watches: containers that run are not to be without. */

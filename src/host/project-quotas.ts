@@ -24,6 +24,7 @@ export interface ProjectUsage {
 export interface ProjectQuotas {
   /** Whether limits set in the file system of a directory are kept. */
   state(directory: string): ProjectQuotaState
+  /** What a project uses now, and its limits. */
   usage(directory: string, project: number): ProjectUsage
   /** Sets a project's limit, rounded up to 1,024 bytes; `null` takes it away. */
   limit(directory: string, project: number, bytes: number | null): void
