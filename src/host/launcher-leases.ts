@@ -4,7 +4,6 @@ import type { RootMount } from './launcher.ts'
 import { mountRoot } from './mount-root.ts'
 import { O_PATH } from './syscall/file.ts'
 import { MNT_DETACH, UMOUNT_NOFOLLOW, umount2 } from './syscall/mount.ts'
-import { gettid } from './syscall/namespace.ts'
 
 interface Lease {
   readonly target: string
@@ -17,7 +16,10 @@ interface Lease {
 export class LauncherLeases {
   readonly #held = new Map<number, Lease>()
 
-  /** A path to it through the thread's root. */
+  /**
+   * A path to it through its descriptor. Not through the thread's root: that is another one whenever the thread has
+   * gone into the namespace of a program that it starts.
+   */
   mount(id: number, root: RootMount): string {
     if ([...this.#held.values()].some((lease) => lease.target === root.target))
       throw hostErrors.error('busy', {
@@ -28,11 +30,11 @@ export class LauncherLeases {
     try {
       const fd = openSync(root.target, O_PATH | constants.O_DIRECTORY)
       this.#held.set(id, { target: root.target, fd, count })
+      return `/proc/${process.pid}/fd/${fd}`
     } catch (error) {
       for (let left = count; left > 0; left--) umount2(root.target, MNT_DETACH)
       throw fromNodeError(error)
     }
-    return `/proc/${process.pid}/task/${gettid()}/root${root.target}`
   }
 
   /**

@@ -40,8 +40,11 @@ describe('roots', () => {
     )
     expect(error.kind).toBe('unsupported')
     await using lease = await fixture.launcher.mount({ target, mounts: [tmpfs] })
-    const table = readFileSync(`/proc/${process.pid}/task/${lease.path.split('/')[4]}/mountinfo`, 'utf8')
-    expect(table.split('\n').filter((line) => line.includes(target)).length).toBe(1)
+    expect(readdirSync(lease.path)).toEqual([])
+    const perThread = readdirSync('/proc/self/task').map(
+      (thread) => readFileSync(`/proc/self/task/${thread}/mountinfo`, 'utf8').split(` ${target} `).length - 1,
+    )
+    expect(Math.max(...perThread)).toBe(1)
   })
 
   test('binds, read-only and other flags', async () => {
@@ -109,6 +112,37 @@ describe('leases', () => {
     expect(existsSync(join(lease.path, 'file'))).toBe(false)
     process.kill(sleeper.pid, 'SIGKILL')
     expect((await endOf(sleeper)).signal).toBe('SIGKILL')
+  })
+
+  test('hold while programs are started', async () => {
+    const target = fixture.folder('target')
+    await using lease = await fixture.launcher.mount({
+      target,
+      mounts: [fixture.overlay([fixture.folder('lower', { file: 'below' })])],
+    })
+    let starting = true
+    const starts = Promise.all(
+      Array.from({ length: 100 }, async () => {
+        const program = await fixture.launcher.launch({
+          file: '/bin/true',
+          args: [],
+          env: {},
+          stdio: [],
+          session: 'own',
+        })
+        program.ref()
+        await program.exited
+      }),
+    ).finally(() => {
+      starting = false
+    })
+    let looks = 0
+    for (; starting; looks++) {
+      for (let n = 0; n < 50; n++) expect(readFileSync(join(lease.path, 'file'), 'utf8')).toBe('below')
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await starts
+    expect(looks).toBeGreaterThan(3)
   })
 
   test('one at a time on a directory', async () => {

@@ -17,7 +17,7 @@ export type LauncherCall =
 
 export type LauncherResult =
   | { readonly pid: number }
-  /** `path` leads through the thread's root. */
+  /** Of a mounted tree. */
   | { readonly path: string }
   | { readonly fd: number; readonly inode: number }
   /** The last hold on an unmounted tree, for the receiver to close. */

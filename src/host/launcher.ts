@@ -53,7 +53,7 @@ export interface LaunchedProcess {
 
 /** A mounted tree; disposal unmounts it, also when something still has files open there. */
 export interface MountLease extends AsyncDisposable {
-  /** Valid in every process that may look into this one: it leads through the launcher thread's root. */
+  /** Valid until disposal, in every process that may look into this one. */
   readonly path: string
 }
 
