@@ -1,7 +1,8 @@
+import { closeSync } from 'node:fs'
 import type { RootMount } from '../host/launcher.ts'
 import { mountRoot } from '../host/mount-root.ts'
-import { MS, mount } from '../host/syscall/mount.ts'
-import { CLONE, chdir, chroot, unshare } from '../host/syscall/namespace.ts'
+import { cloneTree, MS, mount } from '../host/syscall/mount.ts'
+import { CLONE, chdir, chroot, fchdir, setns, unshare } from '../host/syscall/namespace.ts'
 
 /**
  * Takes a mount namespace for the calling thread (unshare(2): per thread on Linux), mounts the trees there and makes
@@ -14,4 +15,20 @@ export function confineThread(trees: readonly RootMount[], root: string): void {
   for (const tree of trees) mountRoot(tree)
   chroot(root)
   chdir('/')
+}
+
+/**
+ * The same with the root of a running container, as it is and without what is mounted in it: a copy of its first mount,
+ * taken in its mount namespace (a descriptor), because mounts of another one may not be bound.
+ */
+export function confineThreadToNamespace(namespace: number): void {
+  unshare(CLONE.FS)
+  setns(namespace, CLONE.NEWNS)
+  const tree = cloneTree('/')
+  try {
+    fchdir(tree)
+    chroot('.')
+  } finally {
+    closeSync(tree)
+  }
 }

@@ -9,6 +9,12 @@ export interface TreeSubject {
   readonly tree: RootMount
 }
 
+/** The root of a running container; `namespace` is a descriptor of its mount namespace in this process. */
+export interface RunningSubject {
+  readonly kind: 'running'
+  readonly namespace: number
+}
+
 /** What a tree changes of an older one. Both targets lie directly below `directory`. */
 export interface ChangeSubject {
   readonly kind: 'changes'
@@ -25,7 +31,7 @@ export type PackJob =
   /** `output` is a blocking descriptor of this process. */
   | {
       readonly task: 'tar'
-      readonly subject: TreeSubject | ChangeSubject
+      readonly subject: TreeSubject | RunningSubject | ChangeSubject
       readonly output: number
       readonly durable: boolean
     }
@@ -51,7 +57,7 @@ export interface PackOptions extends CallOptions {
  * @throws `layer.disk_full`, `layer.unsupported_entry`, `layer.apply_failed`, `call.aborted`
  */
 export function packTar(
-  subject: TreeSubject | ChangeSubject,
+  subject: TreeSubject | RunningSubject | ChangeSubject,
   output: number,
   { signal, onBytes, durable = false }: PackOptions = {},
 ): Promise<PackResult> {

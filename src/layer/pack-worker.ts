@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { ChangeList, type TreeChange } from './change-list.ts'
 import type { ChangeVisitor } from './change-visitor.ts'
-import { confineThread } from './confine-thread.ts'
+import { confineThread, confineThreadToNamespace } from './confine-thread.ts'
 import type { ConfinedWorkerMessage } from './confined-worker.ts'
 import { LayerTar } from './layer-tar.ts'
 import { visitOverlayChanges } from './overlay-changes.ts'
@@ -23,8 +23,9 @@ function run(job: PackJob): PackResult | readonly TreeChange[] {
   const { subject } = job
   const onBytes = (bytes: number) => post({ type: 'progress', bytes })
   const output = new TarOutput(job.output, { onBytes, durable: job.durable })
-  if (subject.kind === 'tree') {
-    confineThread([subject.tree], subject.tree.target)
+  if (subject.kind !== 'changes') {
+    if (subject.kind === 'tree') confineThread([subject.tree], subject.tree.target)
+    else confineThreadToNamespace(subject.namespace)
     packTree(Buffer.from('/'), output)
   } else visitChanges(subject, new LayerTar(output))
   output.finish()

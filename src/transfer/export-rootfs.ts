@@ -6,11 +6,13 @@ import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { callErrors } from '../errors/call-errors.ts'
 import { fromNodeError } from '../errors/host-errors.ts'
-import type { RootMount } from '../host/launcher.ts'
 import { createPipe, setPipeCapacity } from '../host/pipe.ts'
-import { packTar } from '../layer/pack-tar.ts'
+import { packTar, type RunningSubject, type TreeSubject } from '../layer/pack-tar.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { type Operation, startOperation } from '../progress/operation.ts'
+
+/** Mounts, or the root of what runs. */
+export type ExportedTree = TreeSubject | RunningSubject
 
 /**
  * Writes a root file system as a tar, to a path (whole or not at all) or to a stream, which is ended.
@@ -18,7 +20,7 @@ import { type Operation, startOperation } from '../progress/operation.ts'
  * @throws `layer.*`, `host.*`, `call.aborted`
  */
 export function exportRootfs(
-  openTree: (signal: AbortSignal) => Promise<{ readonly tree: RootMount } & AsyncDisposable>,
+  openTree: (signal: AbortSignal) => Promise<{ readonly tree: ExportedTree } & AsyncDisposable>,
   target: string | Writable | NodeJS.WritableStream,
   call?: CallOptions,
 ): Operation<void> {
@@ -36,7 +38,7 @@ export function exportRootfs(
   )
 }
 
-async function toFile(tree: RootMount, path: string, signal: AbortSignal): Promise<void> {
+async function toFile(tree: ExportedTree, path: string, signal: AbortSignal): Promise<void> {
   const target = resolve(path)
   const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.partial`)
   try {
@@ -47,7 +49,7 @@ async function toFile(tree: RootMount, path: string, signal: AbortSignal): Promi
     // It holds what only its owner may read, such as /etc/shadow.
     const fd = openSync(temporary, 'wx', 0o600)
     try {
-      await packTar({ kind: 'tree', tree }, fd, { signal, durable: true })
+      await packTar(tree, fd, { signal, durable: true })
     } finally {
       closeSync(fd)
     }
@@ -61,7 +63,7 @@ async function toFile(tree: RootMount, path: string, signal: AbortSignal): Promi
 
 const pipeBytes = 1 << 20
 
-async function toStream(tree: RootMount, target: NodeJS.WritableStream, signal: AbortSignal): Promise<void> {
+async function toStream(tree: ExportedTree, target: NodeJS.WritableStream, signal: AbortSignal): Promise<void> {
   const pipe = createPipe()
   setPipeCapacity(pipe.write, pipeBytes)
   const source = new Socket({ fd: pipe.read, readable: true, writable: false })
@@ -75,9 +77,9 @@ async function toStream(tree: RootMount, target: NodeJS.WritableStream, signal: 
   if (flowed.status === 'rejected') throw flowed.reason
 }
 
-async function pack(tree: RootMount, output: number, source: Socket, signal: AbortSignal): Promise<void> {
+async function pack(tree: ExportedTree, output: number, source: Socket, signal: AbortSignal): Promise<void> {
   try {
-    await packTar({ kind: 'tree', tree }, output, { signal })
+    await packTar(tree, output, { signal })
   } catch (error) {
     // Before the pipe's end, which would look like the tar's.
     source.destroy(error instanceof Error ? error : new Error(String(error)))

@@ -31,8 +31,12 @@ afterEach(() => fixture[Symbol.asyncDispose]())
 const at = (...names: string[]) => join(fixture.scratch, ...names)
 const shell = (script: string) =>
   execFileSync('bash', ['-euc', script], { cwd: fixture.scratch, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+const bound = (): RootMount => ({
+  target: at('target'),
+  mounts: [{ type: 'bind', source: at('tree'), options: ['bind', 'ro'] }],
+})
 const openTree = async () => ({
-  tree: { target: at('target'), mounts: [{ type: 'bind', source: at('tree'), options: ['bind', 'ro'] }] } as RootMount,
+  tree: { kind: 'tree', tree: bound() } as const,
   [Symbol.asyncDispose]: async () => {},
 })
 const listing = `find . -mindepth 1 -printf '%p %M %U %G %n %T@ %l\\n' | sed 's/  *$//' | sort`

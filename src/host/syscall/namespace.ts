@@ -17,6 +17,7 @@ const unshareCall = bind<[number]>('unshare', 'int', ['int'])
 const setnsCall = bind<[number, number]>('setns', 'int', ['int', 'int'])
 const chrootCall = bind<[Uint8Array]>('chroot', 'int', ['void *'])
 const chdirCall = bind<[Uint8Array]>('chdir', 'int', ['void *'])
+const fchdirCall = bind<[number]>('fchdir', 'int', ['int'])
 const umaskCall = bind<[number]>('umask', 'int', ['uint'])
 const syscall0 = bind<[number]>('syscall', 'long', ['long'])
 
@@ -40,6 +41,11 @@ export function chroot(path: Path): void {
 
 export function chdir(path: Path): void {
   check(chdirCall(cString(path)), 'chdir', path)
+}
+
+/** The same with the descriptor of a directory. */
+export function fchdir(fd: number): void {
+  check(fchdirCall(fd), 'fchdir')
 }
 
 export function umask(mask: number): number {
