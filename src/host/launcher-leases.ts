@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
 import { fromNodeError, hostErrors } from '../errors/host-errors.ts'
 import type { RootMount } from './launcher.ts'
 import { mountRoot } from './mount-root.ts'
@@ -9,6 +10,8 @@ interface Lease {
   readonly target: string
   /** Of the topmost root. */
   readonly fd: number
+  /** Of the directory that the target lies in, as the thread's own namespace has it. */
+  readonly parent: number
   readonly count: number
 }
 
@@ -17,8 +20,8 @@ export class LauncherLeases {
   readonly #held = new Map<number, Lease>()
 
   /**
-   * A path to it through its descriptor. Not through the thread's root: that is another one whenever the thread has
-   * gone into the namespace of a program that it starts.
+   * A path to it through a descriptor of the directory above. Not through the thread's root: that is another one whenever
+   * the thread has gone into the namespace of a program that it starts.
    */
   mount(id: number, root: RootMount): string {
     if ([...this.#held.values()].some((lease) => lease.target === root.target))
@@ -27,14 +30,18 @@ export class LauncherLeases {
         subject: { type: 'path', id: root.target },
       })
     const count = mountRoot(root)
+    const opened: number[] = []
     try {
-      const fd = openSync(root.target, O_PATH | constants.O_DIRECTORY)
-      this.#held.set(id, { target: root.target, fd, count })
-      return `/proc/${process.pid}/fd/${fd}`
+      for (const path of [root.target, dirname(root.target)])
+        opened.push(openSync(path, O_PATH | constants.O_DIRECTORY))
     } catch (error) {
+      for (const fd of opened) closeSync(fd)
       for (let left = count; left > 0; left--) umount2(root.target, MNT_DETACH)
       throw fromNodeError(error)
     }
+    const [fd, parent] = opened as [number, number]
+    this.#held.set(id, { target: root.target, fd, parent, count })
+    return `/proc/${process.pid}/fd/${parent}/${basename(root.target)}`
   }
 
   /**
@@ -45,11 +52,15 @@ export class LauncherLeases {
     const lease = this.#held.get(id)
     if (!lease) return null
     this.#held.delete(id)
+    closeSync(lease.parent)
     for (let left = lease.count; left > 0; left--) umount2(lease.target, MNT_DETACH | UMOUNT_NOFOLLOW)
     return lease.fd
   }
 
   close(): void {
-    for (const { fd } of this.#held.values()) closeSync(fd)
+    for (const { fd, parent } of this.#held.values()) {
+      closeSync(fd)
+      closeSync(parent)
+    }
   }
 }

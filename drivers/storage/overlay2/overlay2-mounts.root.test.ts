@@ -81,9 +81,13 @@ describe('overlay2', () => {
     expect(lasting!.options).toEqual(expect.arrayContaining(features))
     expect(lasting!.options).not.toContain('volatile')
     expect(passing!.options).toEqual(expect.arrayContaining([...features, 'volatile']))
-    const shown = await mounted([passing!], (root) => {
-      const table = readFileSync(`${root.slice(0, root.indexOf('/root/'))}/mountinfo`, 'utf8')
-      return table.split('\n').find((line) => line.includes(`${base}/target `))
+    const shown = await mounted([passing!], () => {
+      // One thread of this process has it.
+      const tables = readdirSync('/proc/self/task').map((id) => readFileSync(`/proc/self/task/${id}/mountinfo`, 'utf8'))
+      return tables
+        .join('\n')
+        .split('\n')
+        .find((line) => line.includes(`${base}/target `))
     })
     expect(shown).toMatch(/ - overlay overlay .*volatile/)
   })
