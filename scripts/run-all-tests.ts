@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 
 /**
@@ -23,8 +24,18 @@ const repository = join(import.meta.dirname, '..')
 const results = join(repository, '.tmp/results')
 
 /** Runs a program with our output; true when it exited with 0 in time. Past the deadline its whole group is ended. */
-async function succeeds(file: string, args: readonly string[], minutes: number): Promise<boolean> {
-  const child = spawn(file, args, { cwd: repository, stdio: ['ignore', 'inherit', 'inherit'], detached: true })
+async function succeeds(
+  file: string,
+  args: readonly string[],
+  minutes: number,
+  env: Readonly<Record<string, string>> = {},
+): Promise<boolean> {
+  const child = spawn(file, args, {
+    cwd: repository,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'inherit', 'inherit'],
+    detached: true,
+  })
   const endGroup = () => {
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL')
   }
@@ -61,8 +72,18 @@ interface VitestReport {
   readonly numTodoTests: number
 }
 
+interface OtherNode {
+  readonly node: string
+  readonly label: string
+  readonly env: Readonly<Record<string, string>>
+}
+
 /** Runs one vitest project, optionally with another Node than this one. */
-async function vitest(project: string, minutes: number, node = process.execPath, label = project): Promise<Outcome> {
+async function vitest(
+  project: string,
+  minutes: number,
+  { node, label, env }: OtherNode = { node: process.execPath, label: project, env: {} },
+): Promise<Outcome> {
   const file = join(results, `${label}.json`)
   rmSync(file, { force: true })
   const ok = await succeeds(
@@ -72,6 +93,7 @@ async function vitest(project: string, minutes: number, node = process.execPath,
       ...['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`],
     ],
     minutes,
+    env,
   )
   if (!existsSync(file)) return one(false)
   const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport
@@ -123,7 +145,12 @@ const otherNodes: readonly Part[] = ['22', '26'].map((major) => ({
     mkdirSync(prefix, { recursive: true })
     if (!(await succeeds('npm', ['install', '--prefix', prefix, ...quiet, `${packageName}@${major}`], 10)))
       return one(false)
-    return vitest('unit', 15, join(prefix, `node_modules/${packageName}/bin/node`), `unit-node-${major}`)
+    const lowering = `--import=${pathToFileURL(join(repository, 'scripts/lower-typescript.mjs')).href}`
+    return vitest('unit', 15, {
+      node: join(prefix, `node_modules/${packageName}/bin/node`),
+      label: `unit-node-${major}`,
+      env: major === '22' ? { NODE_OPTIONS: lowering } : {},
+    })
   },
 }))
 
