@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 
@@ -13,6 +13,8 @@ interface Outcome {
   readonly passed: number
   readonly failed: number
   readonly skipped: number
+  /** What failed, with the first lines of why: told again at the end, where one looks first. */
+  readonly failures: readonly string[]
 }
 
 interface Part {
@@ -58,11 +60,13 @@ async function succeeds(
   }
 }
 
-const one = (ok: boolean): Outcome => ({ passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 })
+const one = (ok: boolean, what: string): Outcome =>
+  ok ? { passed: 1, failed: 0, skipped: 0, failures: [] } : { passed: 0, failed: 1, skipped: 0, failures: [what] }
 const sum = (outcomes: readonly Outcome[]): Outcome => ({
   passed: outcomes.reduce((total, o) => total + o.passed, 0),
   failed: outcomes.reduce((total, o) => total + o.failed, 0),
   skipped: outcomes.reduce((total, o) => total + o.skipped, 0),
+  failures: outcomes.flatMap((o) => o.failures),
 })
 
 interface VitestReport {
@@ -70,6 +74,32 @@ interface VitestReport {
   readonly numFailedTests: number
   readonly numPendingTests: number
   readonly numTodoTests: number
+  readonly testResults: readonly {
+    readonly name: string
+    readonly status: string
+    readonly message: string
+    readonly assertionResults: readonly {
+      readonly fullName: string
+      readonly status: string
+      readonly failureMessages: readonly string[] | null
+    }[]
+  }[]
+}
+
+const firstLines = (text: string): string =>
+  text
+    .split('\n')
+    .slice(0, 8)
+    .map((line) => `    ${line.slice(0, 300)}`)
+    .join('\n')
+
+function failuresOf(report: VitestReport): readonly string[] {
+  return report.testResults.flatMap((file) => {
+    const name = relative(repository, file.name)
+    const tests = file.assertionResults.filter((test) => test.status === 'failed')
+    if (tests.length === 0 && file.status === 'failed') return [`${name}\n${firstLines(file.message)}`]
+    return tests.map((test) => `${name} > ${test.fullName}\n${firstLines((test.failureMessages ?? []).join('\n'))}`)
+  })
 }
 
 interface OtherNode {
@@ -95,19 +125,21 @@ async function vitest(
     minutes,
     env,
   )
-  if (!existsSync(file)) return one(false)
+  if (!existsSync(file)) return one(false, `${label}: vitest gave no report`)
   const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport
   const skipped = report.numPendingTests + report.numTodoTests
   // A file that does not load, or an error outside of any test, fails the run without a failed test to count.
   const failed = ok ? report.numFailedTests : Math.max(1, report.numFailedTests)
-  return { passed: report.numPassedTests, failed, skipped }
+  const failures = failuresOf(report)
+  const told = failed > 0 && failures.length === 0 ? [`${label}: an error outside of the tests, see above`] : failures
+  return { passed: report.numPassedTests, failed, skipped, failures: told }
 }
 
 const bin = (name: string): string => join(repository, 'node_modules/.bin', name)
 const command =
   (file: string, args: readonly string[], minutes = 10) =>
   async (): Promise<Outcome> =>
-    one(await succeeds(file, args, minutes))
+    one(await succeeds(file, args, minutes), `${basename(file)} ${args.join(' ')}`)
 
 const shellScripts = ['scripts/setup.sh', 'scripts/quickstart', 'scripts/test', '.ci/run', 'src/testing/vm/uml-run']
 const examples = globSync('examples/[0-9]*.ts', { cwd: repository }).sort()
@@ -128,9 +160,9 @@ const parts: readonly Part[] = [
       const outcomes: Outcome[] = []
       for (const example of examples) {
         console.log(`\n$ node ${example}`)
-        outcomes.push(one(await succeeds(process.execPath, [example], 5)))
+        outcomes.push(one(await succeeds(process.execPath, [example], 5), `node ${example}`))
       }
-      return outcomes.length > 0 ? sum(outcomes) : one(false)
+      return outcomes.length > 0 ? sum(outcomes) : one(false, 'there are no examples')
     },
   },
 ]
@@ -144,7 +176,7 @@ const otherNodes: readonly Part[] = ['22', '26'].map((major) => ({
     const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
     mkdirSync(prefix, { recursive: true })
     if (!(await succeeds('npm', ['install', '--prefix', prefix, ...quiet, `${packageName}@${major}`], 10)))
-      return one(false)
+      return one(false, `npm install ${packageName}@${major}`)
     const lowering = `--import=${pathToFileURL(join(repository, 'scripts/lower-typescript.mjs')).href}`
     return vitest('unit', 15, {
       node: join(prefix, `node_modules/${packageName}/bin/node`),
@@ -185,5 +217,6 @@ for (const { name, outcome, seconds } of rows) {
   )
 }
 const total = sum(rows.map((row) => row.outcome))
+for (const failure of total.failures) console.log(`failed: ${failure}`)
 console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`)
 process.exit(total.failed > 0 || total.passed === 0 ? 1 : 0)
