@@ -4,7 +4,9 @@ import { contentErrors } from '../errors/content-errors.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { type Digest, digestAlgorithm, digestHex } from '../oci/digest.ts'
 
-const chunkSize = 1 << 20
+// Writes of this size take folios of this size from the page cache: larger ones make a machine whose memory is slow to
+// touch (a virtual one) slower, smaller ones cost calls.
+const chunkSize = 256 << 10
 
 export interface ReadBlobOptions extends CallOptions {
   /**
