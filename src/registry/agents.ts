@@ -1,0 +1,49 @@
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import { HttpProxyAgent } from 'http-proxy-agent'
+import { HttpsProxyAgent } from 'https-proxy-agent'
+import { getProxyForUrl } from 'proxy-from-env'
+import type { Endpoint } from './endpoint.ts'
+
+/** Connections are kept for so many parallel blobs and some more. */
+const sockets = { keepAlive: true, maxSockets: 16, maxFreeSockets: 16, scheduling: 'lifo' } as const
+
+type TlsFacts = Pick<Endpoint, 'insecure' | 'ca' | 'clientCertificate'>
+
+/** Keeps connections open between requests: one agent per kind of target, made when first used. */
+export class Agents implements Disposable {
+  readonly #made = new Map<string, HttpAgent>()
+
+  /** `environment` holds HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as curl reads them. */
+  agentFor(url: URL, tls: TlsFacts): HttpAgent {
+    // Loopback goes past the proxy, as in Go's programs.
+    const proxy = getProxyForUrl(url.href)
+    const key = [url.protocol, proxy, tls.insecure, tls.ca, tls.clientCertificate?.cert].join('|')
+    const known = this.#made.get(key)
+    if (known) return known
+    const options = { ...sockets, ...(url.protocol === 'https:' ? tlsOptions(tls) : {}) }
+    const agent =
+      proxy === ''
+        ? url.protocol === 'https:'
+          ? new HttpsAgent(options)
+          : new HttpAgent(options)
+        : url.protocol === 'https:'
+          ? new HttpsProxyAgent(proxy, options)
+          : new HttpProxyAgent(proxy, options)
+    this.#made.set(key, agent as HttpAgent)
+    return agent as HttpAgent
+  }
+
+  [Symbol.dispose](): void {
+    for (const agent of this.#made.values()) agent.destroy()
+    this.#made.clear()
+  }
+}
+
+function tlsOptions({ insecure, ca, clientCertificate }: TlsFacts) {
+  return {
+    rejectUnauthorized: !insecure,
+    ...(ca === null ? {} : { ca }),
+    ...(clientCertificate === null ? {} : clientCertificate),
+  }
+}

@@ -1,0 +1,147 @@
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { registryErrors } from '../errors/registry-errors.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import type { RegistryCredentials } from './registry-options.ts'
+
+/** Runs a program with text on its standard input; `host.run` is one. */
+export type RunHelper = (
+  file: string,
+  args: readonly string[],
+  options: { readonly input: string } & CallOptions,
+) => Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>
+
+interface DockerConfig {
+  readonly auths?: Readonly<Record<string, unknown>>
+  readonly credHelpers?: Readonly<Record<string, unknown>>
+  readonly credsStore?: unknown
+}
+
+/** What `docker login` calls Docker Hub. */
+const hubKey = 'https://index.docker.io/v1/'
+
+export const defaultDockerConfig = (env: NodeJS.ProcessEnv): string =>
+  join(env['DOCKER_CONFIG'] ?? join(homedir(), '.docker'), 'config.json')
+
+/**
+ * Credentials as Docker's command line keeps them: in the variable DOCKER_AUTH_CONFIG (the same JSON), by a credential
+ * helper for the registry, by the credential store, or in the file itself. Read at every question: a login counts at
+ * once.
+ */
+export class DockerConfigCredentials {
+  readonly #file: string | null
+  readonly #env: NodeJS.ProcessEnv
+  readonly #run: RunHelper
+
+  constructor(file: string | null, env: NodeJS.ProcessEnv, run: RunHelper) {
+    this.#file = file
+    this.#env = env
+    this.#run = run
+  }
+
+  async find(registry: string, call?: CallOptions): Promise<RegistryCredentials | null> {
+    const text = this.#env['DOCKER_AUTH_CONFIG']
+    const fromEnvironment = text ? inAuths(parse(text, 'DOCKER_AUTH_CONFIG'), registry, 'DOCKER_AUTH_CONFIG') : null
+    if (fromEnvironment || this.#file === null) return fromEnvironment
+    const config = readConfig(this.#file)
+    if (!config) return null
+    const keys = keysOf(registry)
+    const helper = keys.map((key) => config.credHelpers?.[key]).find((name) => name !== undefined) ?? config.credsStore
+    if (typeof helper === 'string' && helper !== '') {
+      const found = await this.#ask(helper, registry, keys, call)
+      if (found) return found
+    }
+    return inAuths(config, registry, this.#file)
+  }
+
+  /** Source: docker-credential-helpers, the `get` command. */
+  async #ask(
+    helper: string,
+    registry: string,
+    keys: readonly string[],
+    call: CallOptions | undefined,
+  ): Promise<RegistryCredentials | null> {
+    const fail = (problem: string, cause?: unknown) =>
+      registryErrors.error('helper_failed', {
+        message: `The credential helper docker-credential-${helper} ${problem}.`,
+        subject: { type: 'registry', id: registry },
+        details: { registry, helper },
+        cause,
+      })
+    if (!/^[A-Za-z0-9._-]+$/.test(helper)) throw fail('has no name of a program')
+    for (const key of keys.slice(0, 2)) {
+      let answer: Awaited<ReturnType<RunHelper>>
+      try {
+        answer = await this.#run(`docker-credential-${helper}`, ['get'], { ...call, input: key })
+      } catch (error) {
+        throw fail('could not be run', error)
+      }
+      if (answer.code !== 0) {
+        if (/credentials not found/i.test(answer.stdout + answer.stderr)) continue
+        // What it printed may hold a secret.
+        throw fail(`ended with ${answer.code}`)
+      }
+      const said = parse(answer.stdout, `docker-credential-${helper}`) as Record<string, unknown>
+      const { Username: username, Secret: secret } = said
+      if (typeof username !== 'string' || typeof secret !== 'string') throw fail('answered without Username and Secret')
+      if (secret === '') continue
+      return username === '<token>' ? { identityToken: secret } : { username, password: secret }
+    }
+    return null
+  }
+}
+
+function readConfig(file: string): DockerConfig | null {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null
+    throw registryErrors.error('bad_credentials_file', { message: `${file} cannot be read (${code}).`, cause: error })
+  }
+  return parse(text, file)
+}
+
+function parse(text: string, where: string): DockerConfig {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    // The parser's message quotes the text, secrets and all.
+    throw registryErrors.error('bad_credentials_file', { message: `${where} is not JSON.`, details: { where } })
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  throw registryErrors.error('bad_credentials_file', { message: `${where} holds no object.`, details: { where } })
+}
+
+/** The names under which a registry may be kept, the usual one first. */
+function keysOf(registry: string): readonly string[] {
+  if (registry === 'docker.io') return [hubKey, 'docker.io', 'index.docker.io', 'https://index.docker.io']
+  return [registry, `https://${registry}`, `http://${registry}`, `https://${registry}/v1/`, `https://${registry}/v2/`]
+}
+
+function inAuths(config: DockerConfig, registry: string, where: string): RegistryCredentials | null {
+  const key = keysOf(registry).find((name) => config.auths && Object.hasOwn(config.auths, name))
+  if (key === undefined) return null
+  const malformed = () =>
+    registryErrors.error('bad_credentials_file', {
+      message: `The entry "${key}" of ${where} is malformed. Log in again.`,
+      subject: { type: 'registry', id: registry },
+      details: { where, key },
+    })
+  const entry = config.auths?.[key]
+  if (typeof entry !== 'object' || entry === null) throw malformed()
+  const { auth, username, password, identitytoken, registrytoken } = entry as Record<string, unknown>
+  if (typeof identitytoken === 'string' && identitytoken !== '') return { identityToken: identitytoken }
+  if (typeof registrytoken === 'string' && registrytoken !== '') return { registryToken: registrytoken }
+  if (typeof username === 'string' && typeof password === 'string' && username !== '') return { username, password }
+  // Written by a login whose secret is in the store.
+  if (auth === undefined || auth === '') return null
+  const decoded = typeof auth === 'string' ? Buffer.from(auth, 'base64').toString() : ''
+  const colon = decoded.indexOf(':')
+  if (colon < 1) throw malformed()
+  // Some tools pad the text with NUL.
+  return { username: decoded.slice(0, colon), password: decoded.slice(colon + 1).replace(/\0+$/, '') }
+}
