@@ -1,3 +1,4 @@
+import type { EngineError } from '../errors/engine-error.ts'
 import { registryErrors } from '../errors/registry-errors.ts'
 import { type CallOptions, raceAbort } from '../lifetime/call-options.ts'
 import { SingleFlight } from '../lifetime/single-flight.ts'
@@ -58,8 +59,13 @@ export class Authorizer {
     // It may have ended, or been for less.
     if (sent?.startsWith('Bearer ') && this.#tokens.get(scope)?.value === sent.slice(7)) this.#tokens.delete(scope)
     const header = await this.#answer(challenge, scope, call)
-    if (header === null || header === sent) throw this.#unauthorized(await this.#whoAsked())
+    if (header === null || header === sent) throw await this.refusal()
     return header
+  }
+
+  /** The error of a refusal that nothing more can be said to. */
+  async refusal(): Promise<EngineError> {
+    return this.#unauthorized(await this.#whoAsked())
   }
 
   /** Looked up once, until they are refused: a helper is a program to run. */

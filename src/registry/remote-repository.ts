@@ -6,7 +6,7 @@ import { answerError } from './answer-error.ts'
 import type { Authorizer } from './authorizer.ts'
 import type { Endpoint } from './endpoint.ts'
 import { retrying } from './retry.ts'
-import type { Answer, Request, Transport } from './transport.ts'
+import { type Answer, isStream, type Request, type Transport } from './transport.ts'
 
 export interface RemoteRepositoryInit {
   readonly endpoint: Endpoint
@@ -221,7 +221,7 @@ export class RemoteRepository {
       request.path instanceof URL ? request.path : new URL(`v2/${this.#init.path}/${request.path}`, endpoint.base.href)
     const send = (authorization: string | null) => {
       // What the registry itself answers elsewhere with does not need our secret.
-      const own = authorization !== null && url.origin === endpoint.base.origin
+      const own = authorization !== null && isOwn(url, endpoint)
       const headers = { ...request.headers, ...(own ? { authorization } : {}) }
       return transport.send({ endpoint, url, method: request.method, headers, body: request.body, ...call })
     }
@@ -231,6 +231,10 @@ export class RemoteRepository {
     if (answer.status === 401 && !isStream(request.body)) {
       answer.discard()
       answer = await send(await authorizer.afterRefusal(answer, known, scope, call))
+      if (answer.status === 401) {
+        answer.discard()
+        throw await authorizer.refusal()
+      }
     }
     if (expected.includes(answer.status)) return answer
     throw await answerError(answer, what, endpoint.registry)
@@ -268,8 +272,9 @@ interface RepositoryRequest {
 
 const empty = new Uint8Array(0)
 
-const isStream = (body: Readable | Uint8Array | undefined): boolean =>
-  body !== undefined && !(body instanceof Uint8Array)
+/** Whether a secret for the endpoint may be sent there: never in the clear, unless all of it may be. */
+const isOwn = (url: URL, { base, insecure }: Endpoint): boolean =>
+  url.host === base.host && (url.protocol === base.protocol || insecure)
 
 const mediaTypeOf = (answer: Answer): string | null => answer.header('content-type')?.split(';')[0]?.trim() ?? null
 

@@ -94,7 +94,7 @@ export class Transport implements Disposable {
       const cause = isEngineError(error) ? error.cause : error
       // The registry's own host only: a redirect says itself what is spoken there.
       const may = endpoint.insecure && url.protocol === 'https:' && url.host === endpoint.base.host
-      if (!may || request.body !== undefined || !(speaksNoTls(cause) || refusedPort(cause))) throw error
+      if (!may || isStream(request.body) || !(speaksNoTls(cause) || refusedPort(cause))) throw error
       url.protocol = 'http:'
       const answer = await this.#fetch({ ...request, url })
       this.#plain.add(url.host)
@@ -163,6 +163,10 @@ export class Transport implements Disposable {
     this.#agents[Symbol.dispose]()
   }
 }
+
+/** Such a body cannot be sent again. */
+export const isStream = (body: Readable | Uint8Array | undefined): body is Readable =>
+  body !== undefined && !(body instanceof Uint8Array)
 
 const refusedPort = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && (error.code === 'ECONNREFUSED' || error.code === 'ECONNRESET')
