@@ -50,9 +50,14 @@ export class RegistryClient implements Disposable {
           actions: purpose === 'pull' ? 'pull' : 'pull,push',
           transport: this.#transport,
           authorizer: this.#authorizer(endpoint),
-          attempts: this.#init.config.attempts ?? ATTEMPTS,
+          attempts: this.attempts,
         }),
     )
+  }
+
+  /** How often a request is tried in all. */
+  get attempts(): number {
+    return this.#init.config.attempts ?? ATTEMPTS
   }
 
   #authorizer(endpoint: Endpoint): Authorizer {

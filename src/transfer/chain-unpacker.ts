@@ -34,7 +34,7 @@ export class ChainUnpacker implements LayerUnpacker {
         mkdirSync(target, { recursive: true, mode: 0o700 })
         try {
           await applyLayer(
-            source,
+            await source,
             { target, mounts },
             {
               expectDiffId: diffId,

@@ -17,7 +17,8 @@ export interface LayerToUnpack {
   readonly diffId: Digest
   /** Names the snapshot. */
   readonly chainId: Digest
-  readonly source: LayerFile
+  /** A promise where the bytes are still on their way: lower layers are unpacked meanwhile. */
+  readonly source: LayerFile | Promise<LayerFile>
 }
 
 export interface UnpackOptions extends CallOptions {

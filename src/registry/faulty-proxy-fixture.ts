@@ -1,0 +1,78 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http'
+
+/** Stands between a client and a registry, and spoils what it is told to. */
+export class FaultyProxy implements AsyncDisposable {
+  readonly #server: Server
+  readonly #target: string
+  readonly host: string
+  /** Breaks the connection of a blob after so many bytes of its body. */
+  cutAfter: number | null = null
+  /** Sends nothing more of a blob after so many bytes, and keeps the connection. */
+  stallAfter: number | null = null
+  /** Changes one byte of each blob that is a layer. */
+  corrupt = false
+  /** Given instead of the next answers to anything but a greeting. */
+  readonly answers: number[] = []
+  cuts = 0
+  /** Bytes of blobs. */
+  sent = 0
+
+  private constructor(server: Server, target: string) {
+    this.#server = server
+    this.#target = target
+    const address = server.address()
+    if (typeof address !== 'object' || address === null) throw new Error('not listening')
+    this.host = `127.0.0.1:${address.port}`
+  }
+
+  static async start(target: string): Promise<FaultyProxy> {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const proxy = new FaultyProxy(server, target)
+    server.on('request', (incoming, outgoing) => void proxy.#serve(incoming, outgoing).catch(() => outgoing.destroy()))
+    return proxy
+  }
+
+  async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const { method = 'GET', url = '/', headers } = incoming
+    const fault = this.answers.shift()
+    if (fault !== undefined) {
+      outgoing
+        .writeHead(fault, { 'content-type': 'application/json' })
+        .end('{"errors":[{"code":"X","message":"on purpose"}]}')
+      return
+    }
+    const onward = request(`http://${this.#target}${url}`, { method, headers: { ...headers, host: this.#target } })
+    incoming.pipe(onward)
+    const [answer] = (await once(onward, 'response')) as [IncomingMessage]
+    outgoing.writeHead(answer.statusCode ?? 500, answer.headers)
+    if (method !== 'GET' || !url.includes('/blobs/')) {
+      answer.pipe(outgoing)
+      return
+    }
+    let bytes = 0
+    for await (const chunk of answer as AsyncIterable<Buffer>) {
+      const limit = this.cutAfter ?? this.stallAfter ?? Number.POSITIVE_INFINITY
+      const part = chunk.subarray(0, Math.max(0, limit - bytes))
+      if (this.corrupt && bytes === 0 && part.length > 10_000) part[5000]! ^= 1
+      bytes += part.length
+      this.sent += part.length
+      if (part.length > 0 && !outgoing.write(part)) await once(outgoing, 'drain')
+      if (part.length < chunk.length) {
+        if (this.cutAfter === null) return
+        this.cuts++
+        // What was written first goes out.
+        setTimeout(() => outgoing.destroy(), 5)
+        return
+      }
+    }
+    outgoing.end()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+}

@@ -1,0 +1,240 @@
+import type { Lease } from '../content/lease.ts'
+import { isEngineError } from '../errors/engine-error.ts'
+import { imageErrors } from '../errors/image-errors.ts'
+import { registryErrors } from '../errors/registry-errors.ts'
+import { choosePlatform, parsePlatform } from '../image/choose-platform.ts'
+import type { ImageRecord } from '../image/image-record.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import { WorkQueue } from '../lifetime/queue.ts'
+import { chainIds } from '../oci/chain-id.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
+import type { Digest } from '../oci/digest.ts'
+import { asImageConfig, asIndex, asManifest } from '../oci/documents.ts'
+import { isIndexType } from '../oci/media-types.ts'
+import { hostPlatform, type Platform } from '../oci/platform.ts'
+import { type Operation, startOperation } from '../progress/operation.ts'
+import type { ProgressSink } from '../progress/progress-event.ts'
+import { canonicalName, parseReference, type Reference, withDefaultTag } from '../reference/reference.ts'
+import type { RegistryClient } from '../registry/registry-client.ts'
+import type { RemoteManifest, RemoteRepository } from '../registry/remote-repository.ts'
+import { retrying } from '../registry/retry.ts'
+import { allOrAbort } from './all-or-abort.ts'
+import type { LayerFile } from './layer-unpacker.ts'
+import type { TransferServices } from './transfer-services.ts'
+
+export interface PullOptions extends CallOptions {
+  /** Which image of a multi-platform index; `os/architecture[/variant]`. Default: this machine's. */
+  readonly platform?: string | undefined
+  /** `always`: the registry says what the tag means now. `missing`: only when it is not here. Default `always`. */
+  readonly policy?: 'always' | 'missing' | 'never' | undefined
+}
+
+// As Docker: more would only share the same line.
+const parallelBlobs = 3
+const deepestIndex = 3
+const mostConfigBytes = 4 << 20
+
+interface PullContext {
+  readonly services: TransferServices
+  readonly repository: RemoteRepository
+  readonly lease: Lease
+  readonly signal: AbortSignal
+  readonly report: ProgressSink
+  readonly attempts: number
+}
+
+/**
+ * Brings an image from its registry, or from the first of its mirrors that has it. Blobs that are here are not fetched
+ * again, and a blob whose fetching was interrupted goes on where it stopped, also after a kill. Durable when it
+ * resolves; a failure leaves nothing but the beginnings of blobs.
+ *
+ * @throws `registry.*`, `image.no_platform`, `image.bad_manifest`, `content.*`, `layer.*`, `call.aborted`
+ */
+export function pullImage(
+  services: TransferServices,
+  registries: RegistryClient,
+  name: string,
+  options: PullOptions = {},
+): Operation<ImageRecord> {
+  return startOperation(
+    async ({ signal, report }) => {
+      const reference = withDefaultTag(parseReference(name))
+      const { policy = 'always' } = options
+      const present = policy === 'always' ? null : services.images.find(canonicalName(reference))
+      if (present) {
+        report({ type: 'item-done', item: canonicalName(reference), reused: true })
+        return present
+      }
+      if (policy === 'never')
+        throw imageErrors.error('not_found', {
+          message: `There is no image "${name}" here, and the policy "never" forbids to pull it.`,
+          subject: { type: 'image', id: name },
+        })
+      const platform = options.platform === undefined ? hostPlatform() : parsePlatform(options.platform)
+      return fromFirstEndpoint(registries.repositories(reference, 'pull'), report, (repository) =>
+        pullFrom(services, repository, reference, platform, { signal, report, attempts: registries.attempts }),
+      )
+    },
+    options,
+    `Pulling ${name}`,
+  )
+}
+
+/** Tries mirrors one after the other; what the registry itself says counts. */
+async function fromFirstEndpoint<T>(
+  repositories: readonly RemoteRepository[],
+  report: ProgressSink,
+  work: (repository: RemoteRepository) => Promise<T>,
+): Promise<T> {
+  for (const repository of repositories.slice(0, -1))
+    try {
+      return await work(repository)
+    } catch (error) {
+      if (!isEngineError(error) || !error.code.startsWith('registry.')) throw error
+      report({ type: 'message', text: `${repository.endpoint.base.host}: ${error.message} Going on with the next.` })
+    }
+  return work(repositories.at(-1)!)
+}
+
+async function pullFrom(
+  services: TransferServices,
+  repository: RemoteRepository,
+  reference: Reference,
+  platform: Platform,
+  call: Pick<PullContext, 'signal' | 'report' | 'attempts'>,
+): Promise<ImageRecord> {
+  const { content, images } = services
+  const { signal, report } = call
+  const lease = content.createLease()
+  try {
+    const context: PullContext = { ...call, services, repository, lease }
+    report({ type: 'stage', stage: 'resolve' })
+    const manifest = await findManifest(repository, reference, platform, { signal })
+    const document = asManifest(parse(manifest), manifest.digest)
+    await content.ingest([manifest.bytes], { lease, signal, expected: facts(manifest.digest, manifest.bytes.length) })
+    report({ type: 'stage', stage: 'fetch' })
+    await fetchBlob(document.config, context, mostConfigBytes)
+    const config = asImageConfig(await content.readJson(document.config.digest, { signal }), document.config.digest)
+    const diffIds = config.rootfs.diff_ids
+    if (diffIds.length !== document.layers.length)
+      throw imageErrors.error('bad_manifest', {
+        message: `The manifest ${manifest.digest} has ${document.layers.length} layers, its configuration ${diffIds.length}. The image was built wrongly.`,
+        subject: { type: 'manifest', id: manifest.digest },
+      })
+    await fetchAndUnpack(document.layers, diffIds, context)
+    const mediaType = document.mediaType ?? manifest.mediaType
+    const record = { digest: manifest.digest, mediaType, size: manifest.bytes.length }
+    const [image] = await images.createAll([{ manifest: record, names: [canonicalName(reference)] }], {
+      lease,
+      signal,
+      action: 'pull',
+    })
+    return image!
+  } finally {
+    content.discard(lease)
+  }
+}
+
+/** Fetches layers side by side and unpacks each as soon as it and those below it are here. */
+async function fetchAndUnpack(
+  layers: readonly Descriptor[],
+  diffIds: readonly Digest[],
+  context: PullContext,
+): Promise<void> {
+  const queue = new WorkQueue(parallelBlobs)
+  const chain = chainIds(diffIds)
+  await allOrAbort(context.signal, (signal) => {
+    const inner = { ...context, signal }
+    const sources = layers.map((layer) => queue.run(() => fetchLayer(layer, inner)))
+    const unpacking = context.services.unpacker.unpack(
+      sources.map((source, at) => ({ diffId: diffIds[at]!, chainId: chain[at]!, source })),
+      { lease: context.lease, signal, report: context.report },
+    )
+    return [...sources.map((source) => source.then(() => {})), unpacking]
+  })
+}
+
+async function fetchLayer(layer: Descriptor, context: PullContext): Promise<LayerFile> {
+  const length = await fetchBlob(layer, context)
+  return { path: context.services.content.fileOf(layer.digest), offset: 0, length }
+}
+
+/** Stores a blob that is not here yet; gives its size. */
+async function fetchBlob({ digest, size }: Descriptor, context: PullContext, maxSize = size): Promise<number> {
+  const { services, repository, lease, signal, report, attempts } = context
+  let best = -1
+  let reached = 0
+  const blob = await retrying(
+    `Fetching ${digest}`,
+    () =>
+      services.content.ingest(
+        async (from) => {
+          const { offset, chunks } = await repository.blob(digest, from.offset, { signal })
+          if (offset < from.offset) await from.restart()
+          return counted(chunks, offset, (bytes) => {
+            reached = bytes
+          })
+        },
+        { lease, signal, report, expected: facts(digest, size), ref: `pull:${digest}`, maxSize },
+      ),
+    {
+      attempts,
+      signal,
+      progressed: () => {
+        const further = reached > best
+        best = Math.max(best, reached)
+        return further
+      },
+    },
+  )
+  return blob.size
+}
+
+async function* counted(
+  chunks: AsyncIterable<Uint8Array>,
+  offset: number,
+  tell: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  let at = offset
+  for await (const chunk of chunks) {
+    yield chunk
+    at += chunk.length
+    tell(at)
+  }
+}
+
+/** Goes down through indexes to the manifest for the platform. */
+async function findManifest(
+  repository: RemoteRepository,
+  reference: Reference,
+  platform: Platform,
+  call: CallOptions,
+): Promise<RemoteManifest> {
+  let wanted: string = reference.digest ?? reference.tag ?? 'latest'
+  for (let depth = 0; depth <= deepestIndex; depth++) {
+    const manifest = await repository.manifest(wanted, call)
+    const document = parse(manifest)
+    const isIndex =
+      isIndexType(manifest.mediaType) || (typeof document === 'object' && document !== null && 'manifests' in document)
+    if (!isIndex) return manifest
+    wanted = choosePlatform(asIndex(document, manifest.digest).manifests, platform).digest
+  }
+  throw registryErrors.error('bad_answer', {
+    message: `${canonicalName(reference)} is an index of indexes, more than ${deepestIndex} deep.`,
+    subject: { type: 'image', id: canonicalName(reference) },
+  })
+}
+
+function parse({ bytes, digest }: RemoteManifest): unknown {
+  try {
+    return JSON.parse(bytes.toString())
+  } catch (error) {
+    throw imageErrors.error('bad_manifest', {
+      message: `The manifest ${digest} is not JSON.`,
+      subject: { type: 'manifest', id: digest },
+      cause: error,
+    })
+  }
+}
+
+const facts = (digest: Digest, size: number) => ({ digest, size })
