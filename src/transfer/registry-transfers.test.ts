@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { request as ask } from 'node:http'
 import { Readable } from 'node:stream'
@@ -15,6 +16,7 @@ import { type ContentFixture, contentFixture } from '../testing/system/content-f
 import { CountingUnpacker } from '../testing/system/counting-unpacker.ts'
 import { configOf, type FixtureImage, tarOf } from '../testing/system/image-fixture.ts'
 import { pullImage } from './pull-image.ts'
+import { pushImage } from './push-image.ts'
 import type { TransferServices } from './transfer-services.ts'
 
 let server: RegistryServer
@@ -223,6 +225,57 @@ describe('faults', () => {
     await expect(pullImage(services, client, 'registry.example/none')).rejects.toMatchObject({
       code: 'registry.unreachable',
     })
+  })
+})
+
+describe('push', () => {
+  const skopeo = (...args: string[]) => execFileSync('skopeo', ['--insecure-policy', ...args], { encoding: 'utf8' })
+  const done = async (pushing: ReturnType<typeof pushImage>) => {
+    const items: string[] = []
+    for await (const event of pushing) if (event.type === 'item-done') items.push(`${event.reused}`)
+    return { ...(await pushing), items: items.sort() }
+  }
+
+  test('every digest is kept; what is there is not sent; other repositories lend their blobs', async () => {
+    const client = clientOf()
+    const pulled = await pullImage(services, client, `${server.host}/app:v1`)
+    const result = await done(pushImage(services, client, pulled, `${server.host}/copy:v2`))
+    expect(result).toMatchObject({
+      name: `${server.host}/copy:v2`,
+      digest: image.manifest,
+      items: Array(4).fill('true'),
+    })
+    const seen = JSON.parse(skopeo('inspect', '--tls-verify=false', `docker://${server.host}/copy:v2`))
+    expect(seen).toMatchObject({ Digest: image.manifest, Layers: image.layers.map((layer) => digestOf(layer)) })
+
+    await using other = await startRegistry()
+    const sent = await done(pushImage(services, client, pulled, `${other.host}/team/app`))
+    expect(sent).toMatchObject({ name: `${other.host}/team/app:latest`, items: Array(4).fill('false') })
+    expect((await done(pushImage(services, client, pulled, `${other.host}/team/app:again`))).items).toEqual(
+      Array(4).fill('true'),
+    )
+    await using empty = contentFixture()
+    const back = { ...empty, unpacker: new CountingUnpacker(), diagnostics: () => {} }
+    expect((await pullImage(back, client, `${other.host}/team/app:again`)).id).toBe(image.config)
+  })
+
+  test('a digest is no name to push to; failures are told and leave no tag', async () => {
+    const client = clientOf()
+    const pulled = await pullImage(services, client, `${server.host}/app:v1`)
+    await expect(pushImage(services, client, pulled, `${server.host}/x@${image.manifest}`)).rejects.toMatchObject({
+      code: 'registry.refused_request',
+    })
+    await using proxy = await FaultyProxy.start(server.host)
+    proxy.answers.push(...Array<number>(40).fill(500))
+    await expect(pushImage(services, clientOf(), pulled, `${proxy.host}/never:x`)).rejects.toMatchObject({
+      code: 'registry.server_error',
+    })
+    proxy.answers.length = 0
+    await expect(pullImage(services, client, `${server.host}/never:x`)).rejects.toMatchObject({
+      code: 'registry.not_found',
+    })
+    proxy.answers.push(502, 503)
+    await pushImage(services, clientOf({ attempts: 5 }), pulled, `${proxy.host}/at-last:x`)
   })
 })
 
