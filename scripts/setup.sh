@@ -32,6 +32,9 @@ if [ "$purpose" = test ]; then
     runc:runc               # the second runtime
     skopeo:skopeo           # other people's images, as a check of ours
     umoci:umoci             # the same for layers
+    docker-registry:docker-registry # images to pull, and a place to push them
+    apache2-utils:htpasswd  # its users
+    openssl:openssl         # its certificates
     iproute2:ip             # looks at links and namespaces
     nftables:nft            # looks at rules
     iptables:iptables       # a foreign firewall to live beside

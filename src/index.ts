@@ -21,7 +21,7 @@ export type { LogEntry, LogQuery, LogStream, PartialMark } from './driver-kit/lo
 export type { CheckOptions, ConsistencyProblem, ConsistencyReport } from './engine/check-engine.ts'
 export type { EngineGarbageReport } from './engine/collect-engine-garbage.ts'
 export { Container, type RemoveOptions, type StopOptions } from './engine/container.ts'
-export { Containers } from './engine/containers.ts'
+export { Containers, type RunOptions } from './engine/containers.ts'
 export { coreTokens } from './engine/core-tokens.ts'
 export { Engine } from './engine/engine.ts'
 export { defaultRoot, type EngineOptions } from './engine/engine-options.ts'
@@ -40,9 +40,18 @@ export type { NetworkInspect } from './network/network-facts.ts'
 export type { Digest } from './oci/digest.ts'
 export type { Operation } from './progress/operation.ts'
 export type { ProgressEvent } from './progress/progress-event.ts'
+export type {
+  CredentialProvider,
+  RegistriesOptions,
+  RegistryCredentials,
+  RegistryHostOptions,
+} from './registry/registry-options.ts'
 export type { Resources } from './runtime/resources.ts'
 export type { Ulimit, UlimitName, Ulimits } from './runtime/ulimits.ts'
 export type { EngineEvent, EventQuery, EventType } from './state/event-journal.ts'
 export type { ImportOptions } from './transfer/import-rootfs.ts'
 export type { LoadOptions } from './transfer/load-images.ts'
+export type { PullOptions } from './transfer/pull-image.ts'
+export type { PushResult } from './transfer/push-image.ts'
 export type { SaveOptions } from './transfer/save-images.ts'
+export type { PullPolicy } from './transfer/transfer-options.ts'

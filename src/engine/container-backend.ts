@@ -1,7 +1,8 @@
 import type { ContainerCore } from '../container/container-core.ts'
 import type { ContainerId } from '../driver-kit/ids.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
-import type { Operation } from '../progress/operation.ts'
+import type { Operation, OperationContext } from '../progress/operation.ts'
+import type { PullOptions } from '../transfer/pull-image.ts'
 import type { MonitorControl } from './monitor-control.ts'
 
 /** What handles on containers reach of their engine. */
@@ -9,5 +10,7 @@ export interface ContainerBackend {
   /** @throws `call.disposed` when the engine was disposed */
   core(): ContainerCore
   readonly monitor: MonitorControl
+  /** Pulls an image by its name as the policy says, unless the text is the id of one that is here. */
+  bringImage(image: string, options: PullOptions, context: OperationContext): Promise<void>
   exportRootfs(id: ContainerId, target: string | NodeJS.WritableStream, call?: CallOptions): Operation<void>
 }

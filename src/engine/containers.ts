@@ -2,8 +2,17 @@ import type { ContainerSpec } from '../container/container-spec.ts'
 import type { ContainerFilter } from '../container/list-filter.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { type Operation, startOperation } from '../progress/operation.ts'
+import { checkRunOptions, type PullPolicy } from '../transfer/transfer-options.ts'
 import { Container } from './container.ts'
 import type { ContainerBackend } from './container-backend.ts'
+
+/** How to run a container. */
+export interface RunOptions extends CallOptions {
+  /** When the image's registry is asked. Default `missing`: when there is no such image here. */
+  readonly pull?: PullPolicy | undefined
+  /** Which image of a multi-platform index is pulled; `os/architecture[/variant]`. Default: this machine's. */
+  readonly platform?: string | undefined
+}
 
 /** The containers of a root, of this and of other processes. */
 export class Containers {
@@ -25,13 +34,18 @@ export class Containers {
   }
 
   /**
-   * Makes a container and starts it; resolves when its program has been executed. When that fails nothing of it is left.
+   * Makes a container and starts it, and pulls its image before that when it is missing; resolves when its program has
+   * been executed. When that fails nothing of the container is left.
    *
-   * @throws as `create` and `Container.start`
+   * @throws as `create`, `Container.start` and `Images.pull`
    */
-  run(spec: ContainerSpec, call?: CallOptions): Operation<Container> {
+  run(spec: ContainerSpec, options?: RunOptions): Operation<Container> {
     return startOperation(
-      async ({ signal, report }) => {
+      async (context) => {
+        const { signal, report } = context
+        const { pull: policy = 'missing', platform } = checkRunOptions(options)
+        if (typeof spec?.image === 'string' && policy !== 'never')
+          await this.#backend.bringImage(spec.image, { policy, platform }, context)
         report({ type: 'stage', stage: 'create' })
         const container = await this.create(spec, { signal })
         try {
@@ -43,7 +57,7 @@ export class Containers {
         }
         return container
       },
-      call,
+      options,
       'containers.run',
     )
   }

@@ -86,6 +86,14 @@ export function coreParts(
       const { paths } = parts.get(t.state)
       return new MonitorControl(paths, () => spawnMonitor(paths, monitorOf(options, paths.root)))
     }),
+    definePart(t.registries, async (parts) => {
+      // HTTP is a fifth of the engine's memory: it comes with the first pull.
+      const { openRegistries } = await import('../registry/open-registries.ts')
+      const { run } = parts.get(t.host)
+      return scope.own(
+        openRegistries({ config: options.registries ?? {}, offline: options.offline ?? false, run, env: process.env }),
+      )
+    }),
     definePart(t.transfer, async (parts) => ({
       content: parts.get(t.content),
       images: parts.get(t.images),

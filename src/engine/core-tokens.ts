@@ -6,6 +6,7 @@ import type { RuntimeDriver } from '../driver-kit/runtime-driver.ts'
 import type { Host } from '../host/host.ts'
 import type { ImageStore } from '../image/image-store.ts'
 import type { NetworkService } from '../network/network-service.ts'
+import type { RegistryClient } from '../registry/registry-client.ts'
 import type { SnapshotService } from '../snapshot/snapshot-service.ts'
 import type { EventJournal } from '../state/event-journal.ts'
 import type { State } from '../state/open-state.ts'
@@ -35,6 +36,7 @@ export const coreTokens = {
   logs: createToken<OpenedDrivers<'log'>>('logs'),
   networks: createToken<NetworkService>('networks'),
   monitor: createToken<MonitorControl>('monitor'),
+  registries: createToken<Promise<RegistryClient>>('registries'),
   transfer: createToken<Promise<TransferServices>>('transfer'),
   containerServices: createToken<Promise<ContainerServices>>('container-services'),
   containers: createToken<Promise<ContainerCore>>('containers'),

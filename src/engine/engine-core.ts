@@ -4,9 +4,13 @@ import type { ContainerId } from '../driver-kit/ids.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { raceAbort } from '../lifetime/call-options.ts'
 import { Scope } from '../lifetime/scope.ts'
-import type { Operation } from '../progress/operation.ts'
+import type { Operation, OperationContext } from '../progress/operation.ts'
+import { parseImageSelector } from '../reference/image-selector.ts'
+import { canonicalName, withDefaultTag } from '../reference/reference.ts'
 import { importRootfs } from '../transfer/import-rootfs.ts'
 import { loadImages } from '../transfer/load-images.ts'
+import { type PullOptions, pullImage } from '../transfer/pull-image.ts'
+import { pushImage } from '../transfer/push-image.ts'
 import { saveImages } from '../transfer/save-images.ts'
 import { adoptRecorded, type CheckOptions, type ConsistencyReport, checkEngine } from './check-engine.ts'
 import { collectEngineGarbage, type EngineGarbageReport } from './collect-engine-garbage.ts'
@@ -18,6 +22,7 @@ import { type EngineInfo, readEngineInfo } from './info.ts'
 import type { Parts, Token } from './parts.ts'
 import { type ProbeReport, probeMachine } from './probe.ts'
 import { rebuildRecords } from './rebuild-records.ts'
+import { relay } from './relay.ts'
 import { requirePrivilege } from './require-privilege.ts'
 import { resetEngine } from './reset-engine.ts'
 import { sweepCgroups } from './sweep-cgroups.ts'
@@ -28,7 +33,7 @@ import { wire } from './wiring.ts'
  * a process little until it opens an engine.
  */
 export class EngineCore implements AsyncDisposable {
-  readonly transfers = { loadImages, saveImages, importRootfs }
+  readonly transfers = { loadImages, saveImages, importRootfs, pullImage, pushImage }
   readonly #parts: Parts
   readonly containers: ContainerCore
   readonly #scope: Scope
@@ -86,6 +91,21 @@ export class EngineCore implements AsyncDisposable {
 
   reset(call?: CallOptions): Promise<readonly string[]> {
     return resetEngine(this.#parts, call)
+  }
+
+  /** Pulls an image by its name as the policy says, unless the text is the id of one that is here. */
+  async bringImage(name: string, options: PullOptions, context: OperationContext): Promise<void> {
+    const { id, reference } = parseImageSelector(name)
+    const present = this.#parts.get(coreTokens.images).find(name)
+    const byId = id !== null || (present && !present.names.includes(canonicalName(withDefaultTag(reference!))))
+    // A name with a digest may be of an image with another tag: `pull` looks for it.
+    if (byId && !reference?.digest) return
+    const services = await this.#parts.get(coreTokens.transfer)
+    const pulling = pullImage(services, () => this.#parts.get(coreTokens.registries), name, {
+      ...options,
+      signal: context.signal,
+    })
+    await relay(pulling, context)
   }
 
   exportRootfs(id: ContainerId, target: string | NodeJS.WritableStream, call?: CallOptions): Operation<void> {

@@ -3,6 +3,7 @@ import type { AnyDriverDefinition } from '../driver-kit/definition.ts'
 import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { callErrors } from '../errors/call-errors.ts'
+import { parseRegistriesOptions, type RegistriesOptions } from '../registry/registry-options.ts'
 import type { PartFactory } from './parts.ts'
 
 /** How to open an engine. Every field has a default; unknown ones are refused by name. */
@@ -26,6 +27,10 @@ export interface EngineOptions {
   readonly addressPools?: readonly { readonly base: string; readonly size: number }[]
   /** DNS servers of containers. Default: the host's. */
   readonly dns?: readonly string[]
+  /** Registries: mirrors, credentials, certificates. Default: Docker's rules and the credentials of `docker login`. */
+  readonly registries?: RegistriesOptions
+  /** Refuses every use of a registry with an error that names it. Default false. */
+  readonly offline?: boolean
   /** Replacements of core parts, for tests. */
   readonly parts?: readonly PartFactory<unknown>[]
 }
@@ -77,6 +82,11 @@ export function parseEngineOptions(input: EngineOptions | undefined) {
     },
     addressPools: (value, key) => list(value, key) as readonly { readonly base: string; readonly size: number }[],
     dns: (value, key) => list(value, key).map((server) => text(server, key)),
+    registries: (value, key) => parseRegistriesOptions(object(value, key) as RegistriesOptions),
+    offline: (value, key) => {
+      if (typeof value === 'boolean') return value
+      throw bad(key, 'true or false', value)
+    },
     parts: (value, key) => list(value, key) as readonly PartFactory<unknown>[],
   })
 }

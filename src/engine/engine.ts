@@ -34,11 +34,13 @@ export class Engine implements AsyncDisposable {
     this.images = new Images({
       images: () => this.#open().get(coreTokens.images),
       transfer: () => this.#open().get(coreTokens.transfer),
+      registries: () => this.#open().get(coreTokens.registries),
       ...core.transfers,
     })
     this.containers = new Containers({
       core: () => this.#open().containers,
       monitor: core.get(coreTokens.monitor),
+      bringImage: (image, options, context) => this.#open().bringImage(image, options, context),
       exportRootfs: (id, target, call) => this.#open().exportRootfs(id, target, call),
     })
     this.networks = new Networks(() => this.#open().get(coreTokens.networks))

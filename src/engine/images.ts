@@ -7,6 +7,7 @@ import { parseImageSelector } from '../reference/image-selector.ts'
 import { canonicalName, withDefaultTag } from '../reference/reference.ts'
 import type { ImportOptions } from '../transfer/import-rootfs.ts'
 import type { LoadOptions } from '../transfer/load-images.ts'
+import type { PullOptions } from '../transfer/pull-image.ts'
 import type { SaveOptions } from '../transfer/save-images.ts'
 import type { TransferServices } from '../transfer/transfer-services.ts'
 import { Image, type ImageBackend } from './image.ts'
@@ -76,6 +77,21 @@ export class Images {
     return this.#operation(options, 'images.importRootfs', async (transfer, context) => {
       const { importRootfs } = this.#backend
       return this.#handle(await relay(importRootfs(transfer, source, { ...options, signal: context.signal }), context))
+    })
+  }
+
+  /**
+   * Brings an image from its registry or from one of the registry's mirrors. What is here is not fetched again, also what
+   * an interrupted pull left; processes that pull the same blob share one download.
+   *
+   * @throws `registry.*`, `image.no_platform`, `image.not_found` with the policy `never`, `reference.*`, `content.*`,
+   * `layer.*`
+   */
+  pull(reference: string, options?: PullOptions): Operation<Image> {
+    return this.#operation(options, 'images.pull', async (transfer, context) => {
+      const { pullImage, registries } = this.#backend
+      const given = { ...options, signal: context.signal }
+      return this.#handle(await relay(pullImage(transfer, registries, reference, given), context))
     })
   }
 

@@ -5,6 +5,7 @@ export const imageErrors = defineErrors('image', {
   not_found: { kind: 'not_found', help: 'No image has this name, id or id prefix. Load or pull it first.' },
   ambiguous: { kind: 'invalid_argument', help: 'Several images start with this id prefix. Give more digits.' },
   several_names: { kind: 'conflict', help: 'The image has several names. Remove them one by one, or use `force`.' },
+  no_name: { kind: 'invalid_argument', help: 'The image has no name with a tag. Give the name it is to be pushed by.' },
   in_use: { kind: 'conflict', help: 'Containers use the image. Remove them first; `force` passes over stopped ones.' },
   digest_name: { kind: 'invalid_argument', help: 'A new name for an image is a name with a tag, without a digest.' },
   bad_manifest: { kind: 'data_loss', help: 'The manifest or configuration breaks the OCI image specification.' },

@@ -19,7 +19,7 @@ const helper =
   (code: number, stdout: string): RunHelper =>
   async (program, args, { input }) => {
     asked.push([program, ...args, input].join(' '))
-    return { code, stdout, stderr: '' }
+    return { exitCode: code, stdout, stderr: '' }
   }
 const noHelper = helper(1, 'not to be asked')
 

@@ -9,14 +9,17 @@ import type { RegistryCredentials } from './registry-options.ts'
 export type RunHelper = (
   file: string,
   args: readonly string[],
-  options: { readonly input: string } & CallOptions,
-) => Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>
+  options: { readonly input: string; readonly accept: readonly number[] } & CallOptions,
+) => Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>
 
 interface DockerConfig {
   readonly auths?: Readonly<Record<string, unknown>>
   readonly credHelpers?: Readonly<Record<string, unknown>>
   readonly credsStore?: unknown
 }
+
+// Told without what it printed, which may hold a secret.
+const anyExit = Array.from({ length: 256 }, (_, code) => code)
 
 /** What `docker login` calls Docker Hub. */
 const hubKey = 'https://index.docker.io/v1/'
@@ -73,14 +76,14 @@ export class DockerConfigCredentials {
     for (const key of keys.slice(0, 2)) {
       let answer: Awaited<ReturnType<RunHelper>>
       try {
-        answer = await this.#run(`docker-credential-${helper}`, ['get'], { ...call, input: key })
+        answer = await this.#run(`docker-credential-${helper}`, ['get'], { ...call, input: key, accept: anyExit })
       } catch (error) {
         throw fail('could not be run', error)
       }
-      if (answer.code !== 0) {
+      if (answer.exitCode !== 0) {
         if (/credentials not found/i.test(answer.stdout + answer.stderr)) continue
         // What it printed may hold a secret.
-        throw fail(`ended with ${answer.code}`)
+        throw fail(`ended with ${answer.exitCode}`)
       }
       const said = parse(answer.stdout, `docker-credential-${helper}`) as Record<string, unknown>
       const { Username: username, Secret: secret } = said

@@ -2,7 +2,7 @@ import type { Lease } from '../content/lease.ts'
 import { isEngineError } from '../errors/engine-error.ts'
 import { imageErrors } from '../errors/image-errors.ts'
 import { registryErrors } from '../errors/registry-errors.ts'
-import { choosePlatform, parsePlatform } from '../image/choose-platform.ts'
+import { choosePlatform, parsePlatform, rankPlatforms } from '../image/choose-platform.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { WorkQueue } from '../lifetime/queue.ts'
@@ -20,13 +20,14 @@ import type { RemoteManifest, RemoteRepository } from '../registry/remote-reposi
 import { retrying } from '../registry/retry.ts'
 import { allOrAbort } from './all-or-abort.ts'
 import type { LayerFile } from './layer-unpacker.ts'
+import { checkPullOptions, type PullPolicy } from './transfer-options.ts'
 import type { TransferServices } from './transfer-services.ts'
 
 export interface PullOptions extends CallOptions {
   /** Which image of a multi-platform index; `os/architecture[/variant]`. Default: this machine's. */
   readonly platform?: string | undefined
   /** `always`: the registry says what the tag means now. `missing`: only when it is not here. Default `always`. */
-  readonly policy?: 'always' | 'missing' | 'never' | undefined
+  readonly policy?: PullPolicy | undefined
 }
 
 // As Docker: more would only share the same line.
@@ -52,16 +53,17 @@ interface PullContext {
  */
 export function pullImage(
   services: TransferServices,
-  registries: RegistryClient,
+  openRegistries: () => RegistryClient | Promise<RegistryClient>,
   name: string,
   options: PullOptions = {},
 ): Operation<ImageRecord> {
   return startOperation(
     async ({ signal, report }) => {
+      const { policy = 'always', platform: wanted } = checkPullOptions(options)
+      const platform = wanted === undefined ? hostPlatform() : parsePlatform(wanted)
       const reference = withDefaultTag(parseReference(name))
-      const { policy = 'always' } = options
       const present = policy === 'always' ? null : services.images.find(canonicalName(reference))
-      if (present) {
+      if (present && (wanted === undefined || (await runsOn(present, platform, { signal })))) {
         report({ type: 'item-done', item: canonicalName(reference), reused: true })
         return present
       }
@@ -70,7 +72,7 @@ export function pullImage(
           message: `There is no image "${name}" here, and the policy "never" forbids to pull it.`,
           subject: { type: 'image', id: name },
         })
-      const platform = options.platform === undefined ? hostPlatform() : parsePlatform(options.platform)
+      const registries = await openRegistries()
       return fromFirstEndpoint(registries.repositories(reference, 'pull'), report, (repository) =>
         pullFrom(services, repository, reference, platform, { signal, report, attempts: registries.attempts }),
       )
@@ -78,6 +80,11 @@ export function pullImage(
     options,
     `Pulling ${name}`,
   )
+}
+
+async function runsOn(image: ImageRecord, platform: Platform, call: CallOptions): Promise<boolean> {
+  const { mediaType, digest, size } = image.manifest
+  return rankPlatforms([{ mediaType, digest, size, platform: await image.config(call) }], platform).length > 0
 }
 
 /** Tries mirrors one after the other; what the registry itself says counts. */

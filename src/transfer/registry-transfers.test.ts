@@ -93,7 +93,7 @@ describe('pull', () => {
   test('brings every blob and the name; a second time nothing but the manifest', async () => {
     const client = clientOf()
     const events: string[] = []
-    const pulling = pullImage(services, client, `${server.host}/app:v1`)
+    const pulling = pullImage(services, () => client, `${server.host}/app:v1`)
     for await (const event of pulling) if (event.type === 'item-done') events.push(`${event.item} ${event.reused}`)
     const pulled = await pulling
     expect(pulled.id).toBe(image.config)
@@ -104,7 +104,7 @@ describe('pull', () => {
     for (const layer of image.layers) expect(events).toContain(`${digestOf(layer)} false`)
 
     const again: string[] = []
-    const second = pullImage(services, client, `${server.host}/app:v1`)
+    const second = pullImage(services, () => client, `${server.host}/app:v1`)
     for await (const event of second) if (event.type === 'item-done') again.push(`${event.item} ${event.reused}`)
     expect((await second).id).toBe(pulled.id)
     expect(again.filter((line) => line.endsWith('false'))).toEqual([])
@@ -112,15 +112,17 @@ describe('pull', () => {
 
   test('by digest; policies; platforms', async () => {
     const client = clientOf()
-    const byDigest = await pullImage(services, client, `${server.host}/app@${image.manifest}`)
+    const byDigest = await pullImage(services, () => client, `${server.host}/app@${image.manifest}`)
     expect(byDigest.id).toBe(image.config)
-    await expect(pullImage(services, client, 'nowhere.example/x', { policy: 'never' })).rejects.toMatchObject({
+    await expect(pullImage(services, () => client, 'nowhere.example/x', { policy: 'never' })).rejects.toMatchObject({
       code: 'image.not_found',
     })
-    await pullImage(services, client, `${server.host}/app:v1`)
+    await pullImage(services, () => client, `${server.host}/app:v1`)
     const offline = clientOf({ hosts: { [server.host]: { blocked: true } } })
-    expect((await pullImage(services, offline, `${server.host}/app:v1`, { policy: 'missing' })).id).toBe(image.config)
-    await expect(pullImage(services, offline, `${server.host}/app:v1`)).rejects.toMatchObject({
+    expect((await pullImage(services, () => offline, `${server.host}/app:v1`, { policy: 'missing' })).id).toBe(
+      image.config,
+    )
+    await expect(pullImage(services, () => offline, `${server.host}/app:v1`)).rejects.toMatchObject({
       code: 'registry.blocked',
     })
   })
@@ -145,7 +147,7 @@ describe('pull', () => {
     )
     const repository = client.repositories(parseReference(`${server.host}/multi`), 'push').at(-1)!
     await repository.putManifest('latest', { bytes, mediaType: mediaTypes.ociIndex })
-    const get = (platform: string) => pullImage(services, client, `${server.host}/multi`, { platform })
+    const get = (platform: string) => pullImage(services, () => client, `${server.host}/multi`, { platform })
     expect((await get('linux/arm64')).id).toBe(arm.config)
     expect((await get('linux/amd64')).id).toBe(amd.config)
     await expect(get('linux/riscv64')).rejects.toMatchObject({
@@ -160,7 +162,7 @@ describe('faults', () => {
     await using proxy = await FaultyProxy.start(server.host)
     proxy.cutAfter = 150_000
     const client = clientOf()
-    await pullImage(services, client, `${proxy.host}/app:v1`)
+    await pullImage(services, () => client, `${proxy.host}/app:v1`)
     // Each layer takes several attempts, and every byte is sent about once.
     expect(proxy.cuts).toBeGreaterThan(9)
     const bytes = image.layers.reduce((sum, layer) => sum + layer.length, 0)
@@ -172,7 +174,7 @@ describe('faults', () => {
     await using proxy = await FaultyProxy.start(server.host)
     proxy.stallAfter = 300_000
     const controller = new AbortController()
-    const pulling = pullImage(services, clientOf(), `${proxy.host}/app:v1`, { signal: controller.signal })
+    const pulling = pullImage(services, () => clientOf(), `${proxy.host}/app:v1`, { signal: controller.signal })
     setTimeout(() => controller.abort(), 500)
     await expect(pulling).rejects.toMatchObject({ name: 'AbortError' })
     expect(fixture.images.list()).toEqual([])
@@ -181,23 +183,25 @@ describe('faults', () => {
     proxy.sent = 0
     await using other = fixture.reopen()
     const again = { ...other, unpacker: new CountingUnpacker(), diagnostics: () => {} }
-    await pullImage(again, clientOf(), `${proxy.host}/app:v1`)
+    await pullImage(again, () => clientOf(), `${proxy.host}/app:v1`)
     expect(proxy.sent).toBeLessThan(image.layers.reduce((sum, layer) => sum + layer.length, 0) - 500_000)
   })
 
   test('other bytes than the digest says', async () => {
     await using proxy = await FaultyProxy.start(server.host)
     proxy.corrupt = true
-    await expect(pullImage(services, clientOf(), `${proxy.host}/app:v1`)).rejects.toMatchObject({ kind: 'data_loss' })
+    await expect(pullImage(services, () => clientOf(), `${proxy.host}/app:v1`)).rejects.toMatchObject({
+      kind: 'data_loss',
+    })
     expect(fixture.images.list()).toEqual([])
   })
 
   test('errors that pass are tried again; those that stay are told', async () => {
     await using proxy = await FaultyProxy.start(server.host)
     proxy.answers.push(503, 429, 500)
-    await pullImage(services, clientOf({ attempts: 5 }), `${proxy.host}/app:v1`)
+    await pullImage(services, () => clientOf({ attempts: 5 }), `${proxy.host}/app:v1`)
     proxy.answers.push(...Array<number>(20).fill(503))
-    await expect(pullImage(services, clientOf(), `${proxy.host}/app:v1`)).rejects.toMatchObject({
+    await expect(pullImage(services, () => clientOf(), `${proxy.host}/app:v1`)).rejects.toMatchObject({
       code: 'registry.server_error',
       details: { status: 503 },
     })
@@ -207,7 +211,7 @@ describe('faults', () => {
     await using proxy = await FaultyProxy.start(server.host)
     proxy.stallAfter = 0
     const client = clientOf({ stallMs: 200, attempts: 1 })
-    await expect(pullImage(services, client, `${proxy.host}/app:v1`)).rejects.toMatchObject({
+    await expect(pullImage(services, () => client, `${proxy.host}/app:v1`)).rejects.toMatchObject({
       code: 'registry.stalled',
     })
   })
@@ -217,12 +221,12 @@ describe('faults', () => {
     const texts: string[] = []
     const mirrors = ['http://127.0.0.1:1', `http://${proxy.host}`]
     const client = clientOf({ attempts: 1, hosts: { 'registry.example': { mirrors, location: 'http://127.0.0.1:1' } } })
-    const pulling = pullImage(services, client, 'registry.example/app:v1')
+    const pulling = pullImage(services, () => client, 'registry.example/app:v1')
     for await (const event of pulling) if (event.type === 'message') texts.push(event.text)
     expect((await pulling).names).toEqual(['registry.example/app:v1'])
     expect(texts.length).toBe(1)
     expect(texts[0]).toContain('127.0.0.1:1')
-    await expect(pullImage(services, client, 'registry.example/none')).rejects.toMatchObject({
+    await expect(pullImage(services, () => client, 'registry.example/none')).rejects.toMatchObject({
       code: 'registry.unreachable',
     })
   })
@@ -238,7 +242,7 @@ describe('push', () => {
 
   test('every digest is kept; what is there is not sent; other repositories lend their blobs', async () => {
     const client = clientOf()
-    const pulled = await pullImage(services, client, `${server.host}/app:v1`)
+    const pulled = await pullImage(services, () => client, `${server.host}/app:v1`)
     const result = await done(pushImage(services, client, pulled, `${server.host}/copy:v2`))
     expect(result).toMatchObject({
       name: `${server.host}/copy:v2`,
@@ -256,12 +260,12 @@ describe('push', () => {
     )
     await using empty = contentFixture()
     const back = { ...empty, unpacker: new CountingUnpacker(), diagnostics: () => {} }
-    expect((await pullImage(back, client, `${other.host}/team/app:again`)).id).toBe(image.config)
+    expect((await pullImage(back, () => client, `${other.host}/team/app:again`)).id).toBe(image.config)
   })
 
   test('a digest is no name to push to; failures are told and leave no tag', async () => {
     const client = clientOf()
-    const pulled = await pullImage(services, client, `${server.host}/app:v1`)
+    const pulled = await pullImage(services, () => client, `${server.host}/app:v1`)
     await expect(pushImage(services, client, pulled, `${server.host}/x@${image.manifest}`)).rejects.toMatchObject({
       code: 'registry.refused_request',
     })
@@ -271,7 +275,7 @@ describe('push', () => {
       code: 'registry.server_error',
     })
     proxy.answers.length = 0
-    await expect(pullImage(services, client, `${server.host}/never:x`)).rejects.toMatchObject({
+    await expect(pullImage(services, () => client, `${server.host}/never:x`)).rejects.toMatchObject({
       code: 'registry.not_found',
     })
     proxy.answers.push(502, 503)

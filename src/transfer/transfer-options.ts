@@ -3,6 +3,11 @@ import type { ArchiveFormat } from '../archive/image-archive.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { callErrors } from '../errors/call-errors.ts'
 
+/** When a registry is asked. */
+export type PullPolicy = 'always' | 'missing' | 'never'
+
+export const pullPolicies: readonly PullPolicy[] = ['always', 'missing', 'never']
+
 const formats: readonly ArchiveFormat[] = ['docker-archive', 'oci-archive', 'oci-layout']
 
 /** @throws `call.unknown_option`, `call.bad_option` */
@@ -10,17 +15,28 @@ export const checkLoadOptions = (options: unknown) =>
   parseOptionObject('images.load', options, { platform: text, repository: text, limits, signal })
 
 /** @throws `call.unknown_option`, `call.bad_option` */
-export const checkSaveOptions = (options: unknown) => parseOptionObject('images.save', options, { format, signal })
+export const checkSaveOptions = (options: unknown) =>
+  parseOptionObject('images.save', options, { format: oneOf(formats), signal })
+
+/** @throws `call.unknown_option`, `call.bad_option` */
+export const checkPullOptions = (options: unknown) =>
+  parseOptionObject('images.pull', options, { platform: text, policy: oneOf(pullPolicies), signal })
+
+/** @throws `call.unknown_option`, `call.bad_option` */
+export const checkRunOptions = (options: unknown) =>
+  parseOptionObject('containers.run', options, { platform: text, pull: oneOf(pullPolicies), signal })
 
 function limits(value: unknown): Partial<ArchiveLimits> {
   const parsers = Object.fromEntries(Object.keys(defaultArchiveLimits).map((name) => [name, count]))
   return parseOptionObject('limits of images.load', value, parsers) as Partial<ArchiveLimits>
 }
 
-function format(value: unknown): ArchiveFormat {
-  const known = formats.find((name) => name === value)
-  if (known) return known
-  throw bad('format', value, `one of ${formats.join(', ')}`)
+function oneOf<T extends string>(known: readonly T[]) {
+  return (value: unknown, key: string): T => {
+    const found = known.find((name) => name === value)
+    if (found) return found
+    throw bad(key, value, `one of ${known.join(', ')}`)
+  }
 }
 
 function count(value: unknown, key: string): number {
