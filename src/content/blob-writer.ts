@@ -26,7 +26,7 @@ export interface BlobSink {
   announce(digest: Digest): boolean
   fileOf(digest: Digest): string
   record(blob: Blob): void
-  /** Called when the writer ends without a commit; the file is there until then. */
+  /** Called when the writer ends without a commit, before it lets go of the file. */
   abandon(file: string): Promise<void>
 }
 
@@ -36,6 +36,8 @@ export interface BlobWriterInit {
   readonly handle: FileHandle
   readonly expected: ExpectedBlob
   readonly maxSize: number
+  /** Told how many bytes of the file can be read; fewer than before when it begins anew. */
+  readonly onGrowth?: ((path: string, bytes: number) => void) | undefined
 }
 
 const bufferSize = 1 << 20
@@ -50,6 +52,7 @@ export class BlobWriter implements AsyncDisposable {
   readonly #handle: FileHandle
   readonly #expected: ExpectedBlob
   readonly #maxSize: number
+  readonly #onGrowth: (bytes: number) => void
   #hash: Hash
   #size = 0
   #open = true
@@ -62,6 +65,7 @@ export class BlobWriter implements AsyncDisposable {
     this.#handle = init.handle
     this.#expected = init.expected
     this.#maxSize = init.maxSize
+    this.#onGrowth = (bytes) => init.onGrowth?.(init.file, bytes)
     this.#hash = createHash(this.#algorithm)
   }
 
@@ -76,10 +80,11 @@ export class BlobWriter implements AsyncDisposable {
     while (true) {
       throwIfAborted(call, 'The ingest')
       const { bytesRead } = await this.#handle.read(buffer, 0, bufferSize, this.#size)
-      if (bytesRead === 0) return
+      if (bytesRead === 0) break
       this.#hash.update(buffer.subarray(0, bytesRead))
       this.#size += bytesRead
     }
+    this.#onGrowth(this.#size)
   }
 
   /** Forgets everything taken so far; for sources that cannot go on in the middle. */
@@ -87,6 +92,13 @@ export class BlobWriter implements AsyncDisposable {
     await this.#handle.truncate(0)
     this.#hash = createHash(this.#algorithm)
     this.#size = 0
+    this.#worthless = false
+    this.#onGrowth(0)
+  }
+
+  /** Nothing of it is worth keeping when it ends without a commit. */
+  drop(): void {
+    this.#worthless = true
   }
 
   /**
@@ -147,24 +159,28 @@ export class BlobWriter implements AsyncDisposable {
     const target = this.#sink.fileOf(digest)
     try {
       await this.#handle.sync()
-      await this.#handle.close()
-      this.#open = false
       await rename(this.#file, target)
       await syncDirectory(dirname(target))
     } catch (error) {
-      await this.#sink.abandon(this.#file)
+      await this[Symbol.asyncDispose]()
       throw describeWriteFailure(error, `Blob ${digest}`, this.#sink.directory)
     }
     this.#sink.record(blob)
+    this.#open = false
+    // Last: who waits for the lock on it finds the record.
+    await this.#handle.close()
     return { ...blob, reused: false }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#open) return
     this.#open = false
-    await this.#handle.close()
-    if (this.#worthless) await rm(this.#file, { force: true })
-    else await this.#sink.abandon(this.#file)
+    try {
+      if (this.#worthless) await rm(this.#file, { force: true })
+      else await this.#sink.abandon(this.#file)
+    } finally {
+      await this.#handle.close()
+    }
   }
 
   get #algorithm(): 'sha256' | 'sha512' {
@@ -189,6 +205,7 @@ export class BlobWriter implements AsyncDisposable {
     try {
       for (let done = 0; done < chunk.length; )
         done += (await this.#handle.write(chunk, done, chunk.length - done, start + done)).bytesWritten
+      this.#onGrowth(end)
     } catch (error) {
       // A partial copy helps nobody on a full disk.
       this.#worthless = true

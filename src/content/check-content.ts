@@ -140,7 +140,7 @@ export class ContentCheck {
   }
 
   #moveAway(digest: Digest): void {
-    const trash = this.#files.fresh(null)
+    const trash = this.#files.fresh()
     try {
       renameSync(this.#layout.blob(digest), trash)
     } catch (error) {

@@ -96,7 +96,7 @@ export class GarbageCollector {
         const file = this.#layout.blob(digest)
         const facts = statSync(file, { throwIfNoEntry: false })
         if (!facts) continue
-        const trash = this.#files.fresh(null)
+        const trash = this.#files.fresh()
         renameSync(file, trash)
         away.push(trash)
         gone.push(digest)

@@ -1,20 +1,17 @@
-import { constants, statSync } from 'node:fs'
-import { open, rm } from 'node:fs/promises'
+import { statSync } from 'node:fs'
 import { contentErrors } from '../errors/content-errors.ts'
-import { type CallOptions, raceAbort, throwIfAborted } from '../lifetime/call-options.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
-import { ByteMeter } from '../progress/byte-meter.ts'
-import type { ProgressSink } from '../progress/progress-event.ts'
 import type { Database } from '../state/database.ts'
 import { Owners } from '../state/owners.ts'
 import type { RootPaths } from '../state/paths.ts'
 import { type ReadBlobOptions, readVerified } from './blob-reader.ts'
-import { type Blob, BlobWriter, type ExpectedBlob } from './blob-writer.ts'
+import type { Blob, BlobWriter } from './blob-writer.ts'
 import { type BlobProblem, type CheckContentOptions, ContentCheck } from './check-content.ts'
 import { GarbageCollector, type GarbageOptions, type GarbageReport } from './collect-garbage.ts'
 import { ContentLayout } from './content-layout.ts'
-import { describeWriteFailure } from './disk-failure.ts'
 import { IngestFiles } from './ingest-files.ts'
+import { type BlobSource, Ingestion, type IngestOptions, type WriterOptions } from './ingestion.ts'
 import { Lease } from './lease.ts'
 
 export interface ContentStoreInit {
@@ -23,35 +20,6 @@ export interface ContentStoreInit {
   /** `owners.id` of this process. */
   readonly owner: string
 }
-
-export interface WriterOptions extends CallOptions {
-  /** Keeps the blob until the caller has named it. */
-  readonly lease: Lease
-  readonly expected?: ExpectedBlob | undefined
-  /** Names the work across attempts and processes: a failed or killed attempt is resumed by the next with this ref. */
-  readonly ref?: string | undefined
-  /** Bytes; default unlimited. */
-  readonly maxSize?: number | undefined
-}
-
-export interface IngestOptions extends WriterOptions {
-  readonly report?: ProgressSink | undefined
-  /** What progress calls the blob. Default: its expected digest, else `blob`. */
-  readonly item?: string | undefined
-}
-
-/** From where a resumable source goes on. */
-export interface ResumePoint {
-  /** Bytes that the store has already. */
-  readonly offset: number
-  /** For sources that can only begin at the beginning: drops those bytes. */
-  restart(): Promise<void>
-}
-
-export type BlobSource =
-  | AsyncIterable<Uint8Array>
-  | Iterable<Uint8Array>
-  | ((from: ResumePoint) => AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>)
 
 /** Metadata larger than this is hostile. Bytes. */
 export const maxJsonSize = 16 << 20
@@ -67,6 +35,7 @@ export class ContentStore {
   readonly #files: IngestFiles
   readonly #garbage: GarbageCollector
   readonly #check: ContentCheck
+  readonly #ingestion: Ingestion
 
   constructor(init: ContentStoreInit) {
     this.#db = init.db
@@ -77,6 +46,7 @@ export class ContentStore {
     this.#files = new IngestFiles(this.#layout.ingest, init.owner, owners)
     this.#garbage = new GarbageCollector(init.db, this.#layout, this.#files, owners)
     this.#check = new ContentCheck(init.db, this.#layout, this.#files, this.#garbage)
+    this.#ingestion = new Ingestion({ db: init.db, layout: this.#layout, files: this.#files, store: this })
   }
 
   /** The index of the layout; what it says is the image store's. */
@@ -123,84 +93,23 @@ export class ContentStore {
     return this.#layout.blob(digest)
   }
 
-  /** Starts a blob. Dispose the writer in any case. With a `ref` its `size` may start above zero. */
-  async openWriter(options: WriterOptions): Promise<BlobWriter> {
-    throwIfAborted(options, 'The ingest')
-    const { ref } = options
-    const file = (ref === undefined ? null : this.#files.claim(ref)) ?? this.#files.fresh(ref ?? null)
-    const writer = new BlobWriter({
-      file,
-      handle: await this.#openFile(file),
-      expected: options.expected ?? {},
-      maxSize: options.maxSize ?? Number.POSITIVE_INFINITY,
-      sink: {
-        directory: this.#layout.directory,
-        announce: (digest) => {
-          options.lease.addBlob(digest)
-          return this.has(digest)
-        },
-        fileOf: (digest) => this.#layout.blob(digest),
-        // No fsync here: the record of the image that names the blob is durable and comes after it in the log.
-        record: (blob) =>
-          this.#db.transaction(
-            () =>
-              this.#db.run(
-                'INSERT INTO blobs (digest, size, created_at) VALUES (?, ?, ?) ON CONFLICT (digest) DO UPDATE SET size = excluded.size',
-                blob.digest,
-                blob.size,
-                Date.now(),
-              ),
-            'process',
-          ),
-        abandon: async (unfinished) => {
-          if (ref !== undefined && (statSync(unfinished, { throwIfNoEntry: false })?.size ?? 0) > 0)
-            this.#files.keep(unfinished, ref)
-          else await rm(unfinished, { force: true })
-        },
-      },
-    })
-    if (ref !== undefined) {
-      try {
-        await writer.resume(options)
-      } catch (error) {
-        await writer[Symbol.asyncDispose]()
-        throw error
-      }
-    }
-    return writer
+  /**
+   * Starts a blob. Dispose the writer in any case. With a `ref` it waits until nobody else writes that one, and its
+   * `size` may start above zero.
+   */
+  openWriter(options: WriterOptions): Promise<BlobWriter> {
+    return this.#ingestion.openWriter(options)
   }
 
   /**
    * Stores what `source` yields, verified while it streams, and gives its digest. What is there already is not read
-   * again. Nothing stays behind on failure, except the partial of a `ref`.
+   * again; what another process stores under the same `ref` and digest is waited for. Nothing stays behind on failure,
+   * except the partial of a `ref`.
    *
    * @throws `content.digest_mismatch`, `content.size_mismatch`, `content.too_large`, `content.full`, `call.aborted`
    */
-  async ingest(source: BlobSource, options: IngestOptions): Promise<Blob & { readonly reused: boolean }> {
-    throwIfAborted(options, 'The ingest')
-    const { expected, report = () => {} } = options
-    const item = options.item ?? expected?.digest ?? 'blob'
-    if (expected?.digest) {
-      options.lease.addBlob(expected.digest)
-      const present = this.stat(expected.digest)
-      if (present) {
-        report({ type: 'item-done', item, reused: true })
-        return { ...present, reused: true }
-      }
-    }
-    await using writer = await this.openWriter(options)
-    const meter = new ByteMeter(report, item, expected?.size ?? null)
-    const chunks = typeof source === 'function' ? await source(resumePoint(writer)) : source
-    if (typeof source !== 'function' && writer.size > 0) await writer.restart()
-    meter.add(writer.size)
-    for await (const chunk of abortable(chunks, options.signal)) {
-      await writer.write(chunk)
-      meter.add(chunk.length)
-    }
-    const blob = await writer.commit()
-    meter.flush()
-    report({ type: 'item-done', item, reused: blob.reused })
-    return blob
+  ingest(source: BlobSource, options: IngestOptions): Promise<Blob & { readonly reused: boolean }> {
+    return this.#ingestion.ingest(source, options)
   }
 
   /**
@@ -275,35 +184,5 @@ export class ContentStore {
         : `Blob ${digest} is not in the store. Load or pull its image.`,
       subject: { type: 'blob', id: digest },
     })
-  }
-
-  async #openFile(file: string) {
-    try {
-      return await open(file, constants.O_RDWR | constants.O_CREAT, 0o600)
-    } catch (error) {
-      throw describeWriteFailure(error, 'A blob', this.#layout.directory)
-    }
-  }
-}
-
-const resumePoint = (writer: BlobWriter): ResumePoint => ({ offset: writer.size, restart: () => writer.restart() })
-
-/** Leaves a source that stalls as soon as the signal fires. */
-async function* abortable(
-  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Uint8Array> {
-  const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
-  let finished = false
-  try {
-    while (true) {
-      const next = await raceAbort(Promise.resolve(iterator.next()), signal, 'The ingest')
-      finished = next.done === true
-      if (next.done) return
-      yield next.value
-    }
-  } finally {
-    // Not awaited: a generator that stalls in next() would never answer.
-    if (!finished) Promise.resolve(iterator.return?.()).catch(() => {})
   }
 }

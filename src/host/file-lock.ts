@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortError } from '../errors/call-errors.ts'
 import { fromNodeError } from '../errors/host-errors.ts'
@@ -41,6 +42,11 @@ export function tryLock(path: string, mode: LockMode = 'exclusive'): FileLock | 
       held = false
     },
   }
+}
+
+/** The same for a file that is open: the lock is held until the handle is closed; false when somebody else holds it. */
+export function lockHandle(handle: FileHandle, mode: LockMode = 'exclusive'): boolean {
+  return tryFlock(handle.fd, mode)
 }
 
 /** Waits for the lock; asks again after 1 ms at first, then up to every 25 ms. */

@@ -25,6 +25,13 @@ export class ByteMeter {
     if (this.#done - this.#reported >= this.#interval) this.flush()
   }
 
+  /** So many in all; fewer than before when the work begins anew. */
+  set(done: number): void {
+    const restarted = done < this.#done
+    this.#done = done
+    if (restarted || done - this.#reported >= this.#interval) this.flush()
+  }
+
   flush(): void {
     this.#reported = this.#done
     this.#report({ type: 'bytes', item: this.#item, done: this.#done, total: this.#total })

@@ -1,5 +1,5 @@
 import type { Lease } from '../content/lease.ts'
-import { isEngineError } from '../errors/engine-error.ts'
+import { type EngineError, isEngineError } from '../errors/engine-error.ts'
 import { imageErrors } from '../errors/image-errors.ts'
 import { registryErrors } from '../errors/registry-errors.ts'
 import { choosePlatform, parsePlatform, rankPlatforms } from '../image/choose-platform.ts'
@@ -47,7 +47,7 @@ interface PullContext {
 /**
  * Brings an image from its registry, or from the first of its mirrors that has it. Blobs that are here are not fetched
  * again, and a blob whose fetching was interrupted goes on where it stopped, also after a kill. Durable when it
- * resolves; a failure leaves nothing but the beginnings of blobs.
+ * resolves; a failure leaves nothing but blobs and beginnings of them for the next attempt, until garbage is collected.
  *
  * @throws `registry.*`, `image.no_platform`, `image.bad_manifest`, `content.*`, `layer.*`, `call.aborted`
  */
@@ -118,6 +118,8 @@ async function pullFrom(
     report({ type: 'stage', stage: 'resolve' })
     const manifest = await findManifest(repository, reference, platform, { signal })
     const document = asManifest(parse(manifest), manifest.digest)
+    // At once, so that what another pull has brought of them stays although that one fails.
+    for (const { digest } of [document.config, ...document.layers]) lease.addBlob(digest)
     await content.ingest([manifest.bytes], { lease, signal, expected: facts(manifest.digest, manifest.bytes.length) })
     report({ type: 'stage', stage: 'fetch' })
     await fetchBlob(document.config, context, mostConfigBytes)
@@ -136,11 +138,17 @@ async function pullFrom(
       signal,
       action: 'pull',
     })
+    lease.release()
     return image!
-  } finally {
-    content.discard(lease)
+  } catch (error) {
+    // Whole blobs are worth as much as beginnings to the next attempt; bad ones and a full disk are no reason to keep them.
+    if (isEngineError(error) && !mayGoOn(error)) content.discard(lease)
+    else lease.release()
+    throw error
   }
 }
+
+const mayGoOn = ({ kind, code }: EngineError): boolean => kind === 'aborted' || code.startsWith('registry.')
 
 /** Fetches layers side by side and unpacks each as soon as it and those below it are here. */
 async function fetchAndUnpack(
