@@ -62,21 +62,29 @@ export class ContentCheck {
     )
   }
 
+  /** Records what writers that died had named, verified and durable, and not yet recorded. */
+  adopt(owners: readonly string[]): void {
+    const sql = `
+      SELECT DISTINCT item FROM lease_items JOIN leases ON leases.id = lease_items.lease
+      WHERE kind = 'blob' AND owner IN (SELECT value FROM json_each(?))
+        AND NOT EXISTS (SELECT 1 FROM blobs WHERE digest = item)`
+    for (const { item } of this.#db.all<{ item: Digest }>(sql, JSON.stringify(owners))) {
+      const size = this.#sizeOf(item)
+      if (size !== null) this.#record(item, size)
+    }
+  }
+
   /** Records a file whose bytes are its digest's; false when they are not, or when there is none. */
   async recover(digest: Digest, call: CallOptions = {}): Promise<boolean> {
     const size = await this.#verifiedSize(digest, call)
     if (size === null) return false
-    this.#db.transaction(
-      () =>
-        this.#db.run(
-          'INSERT OR IGNORE INTO blobs (digest, size, created_at) VALUES (?, ?, ?)',
-          digest,
-          size,
-          Date.now(),
-        ),
-      'process',
-    )
+    this.#record(digest, size)
     return true
+  }
+
+  #record(digest: Digest, size: number): void {
+    const sql = 'INSERT OR IGNORE INTO blobs (digest, size, created_at) VALUES (?, ?, ?)'
+    this.#db.transaction(() => this.#db.run(sql, digest, size, Date.now()), 'process')
   }
 
   async #recorded(digest: Digest, size: number, options: CheckContentOptions): Promise<BlobProblem | null> {

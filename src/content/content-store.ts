@@ -169,6 +169,11 @@ export class ContentStore {
     return statSync(this.#layout.blob(digest), { throwIfNoEntry: false })?.size ?? 0
   }
 
+  /** Takes over what dead owners had stored and not yet recorded. Call it before their leases go. */
+  adopt(deadOwners: readonly string[]): void {
+    if (deadOwners.length > 0) this.#check.adopt(deadOwners)
+  }
+
   /** Records a blob that lies in the store whole; false when it does not. Hold a lease on it. */
   recover(digest: Digest, call?: CallOptions): Promise<boolean> {
     return this.#check.recover(digest, call)

@@ -133,7 +133,9 @@ async function sweep(parts: Parts, { services }: ContainerCore): Promise<void> {
   const owners = parts.get(t.owners)
   const report = await sweepDeadOwners(services, owners)
   const storage = await parts.get(t.storage)
-  await storage.sweep(report.owners.map((owner) => owner.id))
+  const dead = report.owners.map((owner) => owner.id)
+  await storage.sweep(dead)
+  parts.get(t.content).adopt(dead)
   for (const owner of report.owners) {
     await sweepCgroups(parts.get(t.host).cgroups, owner.id)
     owners.forget(owner.id)

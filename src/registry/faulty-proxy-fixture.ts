@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Stands between a client and a registry, and spoils what it is told to. */
 export class FaultyProxy implements AsyncDisposable {
@@ -10,6 +11,8 @@ export class FaultyProxy implements AsyncDisposable {
   cutAfter: number | null = null
   /** Sends nothing more of a blob after so many bytes, and keeps the connection. */
   stallAfter: number | null = null
+  /** Waits so long after each piece (64 KiB) of a blob. Milliseconds. */
+  pauseMs = 0
   /** Changes one byte of each blob that is a layer. */
   corrupt = false
   /** Given instead of the next answers to anything but a greeting. */
@@ -51,6 +54,11 @@ export class FaultyProxy implements AsyncDisposable {
       answer.pipe(outgoing)
       return
     }
+    const gone = new AbortController()
+    outgoing.once('close', () => {
+      gone.abort()
+      onward.destroy()
+    })
     let bytes = 0
     for await (const chunk of answer as AsyncIterable<Buffer>) {
       const limit = this.cutAfter ?? this.stallAfter ?? Number.POSITIVE_INFINITY
@@ -58,7 +66,9 @@ export class FaultyProxy implements AsyncDisposable {
       if (this.corrupt && bytes === 0 && part.length > 10_000) part[5000]! ^= 1
       bytes += part.length
       this.sent += part.length
-      if (part.length > 0 && !outgoing.write(part)) await once(outgoing, 'drain')
+      if (part.length > 0 && !outgoing.write(part)) await once(outgoing, 'drain', { signal: gone.signal })
+      if (outgoing.destroyed) return
+      if (this.pauseMs > 0) await sleep(this.pauseMs)
       if (part.length < chunk.length) {
         if (this.cutAfter === null) return
         this.cuts++

@@ -123,13 +123,14 @@ export class LocalSnapshots implements SnapshotService {
   }
 
   async sweep(deadOwners: readonly string[], call?: CallOptions): Promise<readonly string[]> {
-    const swept: string[] = []
-    for (const { id } of this.#records.orphanedDrafts(new Set(deadOwners))) {
+    const orphans = this.#records.orphanedDrafts(new Set(deadOwners))
+    for (const { id } of orphans) {
       throwIfAborted(call, 'Sweeping drafts')
       await this.removeDraft(id, call)
-      swept.push(id)
     }
-    return swept
+    // One of them may have been committed and not yet recorded.
+    if (orphans.some(({ kind }) => kind === 'layer')) await this.#collector.removeUnrecorded(call)
+    return orphans.map(({ id }) => id)
   }
 
   check(options: CheckStorageOptions = {}): Promise<readonly StorageProblem[]> {
