@@ -1,20 +1,33 @@
 import type { EngineError } from '../errors/engine-error.ts'
 import { registryErrors } from '../errors/registry-errors.ts'
+import { rateLimitOf } from './rate-limit.ts'
 import { parseRetryAfter } from './retry.ts'
 import type { Answer } from './transport.ts'
 
 const MOST_ERROR_BYTES = 64 << 10
 
-/** The error of an answer that says no; with the registry's own words. */
-export async function answerError(answer: Answer, what: string, registry: string): Promise<EngineError> {
+/** The error of an answer that says no; with the registry's own words, from which `scrub` takes our secrets. */
+export async function answerError(
+  answer: Answer,
+  what: string,
+  registry: string,
+  scrub: (text: string) => string,
+): Promise<EngineError> {
   const { status } = answer
-  const words = await wordsOf(answer)
+  const words = scrub(await wordsOf(answer))
+  const rateLimit = rateLimitOf(answer)
   const reason = reasonOf(status)
   const retryAfterMs = parseRetryAfter(answer.header('retry-after'), Date.now())
   return registryErrors.error(reason, {
     message: `${what} failed: ${answer.url.host} answered with ${status}${words === '' ? '' : ` (${words})`}. ${registryErrors.codes[reason].help}`,
     subject: { type: 'registry', id: registry },
-    details: { registry, host: answer.url.host, status, ...(retryAfterMs === null ? {} : { retryAfterMs }) },
+    details: {
+      registry,
+      host: answer.url.host,
+      status,
+      ...(retryAfterMs === null ? {} : { retryAfterMs }),
+      ...(rateLimit === null ? {} : { rateLimit }),
+    },
     retryable: status === 408 || status === 429 || status >= 500,
   })
 }

@@ -5,9 +5,11 @@ import { SingleFlight } from '../lifetime/single-flight.ts'
 import { type Challenge, parseChallenges } from './challenge.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { RegistryCredentials } from './registry-options.ts'
+import { parseRetryAfter } from './retry.ts'
 import type { Answer, Transport } from './transport.ts'
+import { safeLocation } from './without-secrets.ts'
 
-/** What is to be allowed: `repository:library/busybox:pull`. Source: distribution, token scope documentation. */
+/** What is to be allowed: `repository:library/busybox:pull`; several with spaces between; empty: who asks is all. Source: distribution, token scope documentation. */
 export type Scope = string
 
 interface Token {
@@ -34,6 +36,8 @@ export class Authorizer {
   readonly #tokens = new Map<Scope, Token>()
   readonly #asking = new SingleFlight<Scope, string>()
   #challenge: Challenge | null = null
+  /** Everything that may not be shown, in the forms in which it was sent. */
+  readonly #secrets = new Set<string>()
 
   constructor(endpoint: Endpoint, transport: Transport, find: () => Promise<RegistryCredentials | null>) {
     this.#endpoint = endpoint
@@ -68,12 +72,25 @@ export class Authorizer {
     return this.#unauthorized(await this.#whoAsked())
   }
 
+  /** Takes the secrets that were sent out of a text: some servers repeat them. */
+  scrub(text: string): string {
+    let clean = text
+    for (const secret of this.#secrets) clean = clean.replaceAll(secret, '...')
+    return clean
+  }
+
   /** Looked up once, until they are refused: a helper is a program to run. */
   #credentials(): Promise<RegistryCredentials | null> {
-    this.#found ??= this.#find().catch((error: unknown) => {
-      this.#found = null
-      throw error
-    })
+    this.#found ??= this.#find().then(
+      (credentials) => {
+        for (const secret of secretsOf(credentials)) this.#secrets.add(secret)
+        return credentials
+      },
+      (error: unknown) => {
+        this.#found = null
+        throw error
+      },
+    )
     return this.#found
   }
 
@@ -103,7 +120,7 @@ export class Authorizer {
     // Credentials go there: not in the clear, unless the registry itself may be asked so.
     if (!url || !(url.protocol === 'https:' || (url.protocol === 'http:' && this.#endpoint.insecure)))
       throw registryErrors.error('bad_answer', {
-        message: `${this.#endpoint.registry} sends for tokens to ${JSON.stringify(realm.slice(0, 200))}, which is no HTTPS address.`,
+        message: `${this.#endpoint.registry} sends for tokens to ${JSON.stringify(safeLocation(realm))}, which is no HTTPS address.`,
         subject: { type: 'registry', id: this.#endpoint.registry },
         details: { registry: this.#endpoint.registry },
       })
@@ -113,6 +130,7 @@ export class Authorizer {
     const text = (await answer.bytes(MOST_TOKEN_BYTES)).toString()
     if (answer.status === 401 || answer.status === 403 || answer.status === 400)
       throw this.#unauthorized(await this.#whoAsked())
+    if (answer.status === 429) throw this.#tooOften(url, answer)
     if (answer.status !== 200) throw this.#noToken(url, `answered with ${answer.status}`, answer.status >= 500)
     return this.#keep(scope, url, text)
   }
@@ -156,9 +174,21 @@ export class Authorizer {
     const { token, access_token: other, expires_in: life } = (said ?? {}) as Record<string, unknown>
     const value = typeof token === 'string' && token !== '' ? token : other
     if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value)) throw this.#noToken(url, 'gave no token', false)
+    this.#secrets.add(value)
     const seconds = typeof life === 'number' && life > 0 ? Math.min(life, 86_400) : DEFAULT_LIFE_S
     this.#tokens.set(scope, { value, until: performance.now() + seconds * 1000 - MARGIN_MS })
     return value
+  }
+
+  #tooOften(url: URL, answer: Answer) {
+    const { registry } = this.#endpoint
+    const retryAfterMs = parseRetryAfter(answer.header('retry-after'), Date.now())
+    return registryErrors.error('rate_limited', {
+      message: `The token service ${url.host} of ${registry} gives no more tokens for now. ${registryErrors.codes.rate_limited.help}`,
+      subject: { type: 'registry', id: registry },
+      details: { registry, host: url.host, status: 429, ...(retryAfterMs === null ? {} : { retryAfterMs }) },
+      retryable: true,
+    })
   }
 
   #noToken(url: URL, problem: string, retryable: boolean) {
@@ -181,3 +211,10 @@ export class Authorizer {
 
 const basic = ({ username, password }: { readonly username: string; readonly password: string }): string =>
   `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
+
+function secretsOf(credentials: RegistryCredentials | null): readonly string[] {
+  if (!credentials) return []
+  if ('identityToken' in credentials) return [credentials.identityToken]
+  if ('registryToken' in credentials) return [credentials.registryToken]
+  return [credentials.password, basic(credentials).slice('Basic '.length)].filter((secret) => secret !== '')
+}

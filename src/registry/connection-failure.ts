@@ -1,5 +1,6 @@
 import type { EngineError } from '../errors/engine-error.ts'
 import { registryErrors } from '../errors/registry-errors.ts'
+import { shownCause } from './without-secrets.ts'
 
 const tlsCodes =
   /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH$|INVALID_CA$|PATH_LENGTH_)/
@@ -20,9 +21,10 @@ export function speaksNoTls(error: unknown): boolean {
   )
 }
 
-/** The error of a request that got no answer. Secrets are not in it: neither headers nor query. */
+/** The error of a request that got no answer. Secrets are in neither it nor its cause: no headers, no query. */
 export function connectionFailure(error: unknown, url: URL, registry: string): EngineError {
-  const { code, message } = codesOf(error)
+  const cause = shownCause(error)
+  const { code } = codesOf(error)
   const subject = { type: 'registry', id: registry }
   const details = { registry, host: url.host, code }
   if (speaksNoTls(error))
@@ -30,20 +32,20 @@ export function connectionFailure(error: unknown, url: URL, registry: string): E
       message: `${url.host} does not speak TLS. If plain HTTP is meant, say so: registries.hosts["${registry}"].insecure = true.`,
       subject,
       details,
-      cause: error,
+      cause,
     })
   if (tlsCodes.test(code))
     return registryErrors.error('tls', {
       message: `The certificate of ${url.host} was not accepted (${code}). Give its authority in registries.hosts["${registry}"].ca.`,
       subject,
       details,
-      cause: error,
+      cause,
     })
   return registryErrors.error('unreachable', {
-    message: `${url.host} could not be reached (${code || message}). ${registryErrors.codes.unreachable.help}`,
+    message: `${url.host} could not be reached (${code || cause.message}). ${registryErrors.codes.unreachable.help}`,
     subject,
     details,
-    cause: error,
+    cause,
     // A name that does not exist will not exist in a second either.
     retryable: code !== 'ENOTFOUND' && code !== 'ERR_INVALID_URL',
   })

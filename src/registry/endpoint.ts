@@ -1,17 +1,24 @@
 import { registryErrors } from '../errors/registry-errors.ts'
+import { hubHost, parseLocation, splitLocation } from './location.ts'
 import type { RegistriesOptions } from './registry-options.ts'
 
 /** A place where the images of a registry can be asked for. */
 export interface Endpoint {
-  /** What credentials are looked up by: `docker.io`, or host and port. */
+  /** What it is called: `docker.io`, or host and port. A mirror is called by its own host. */
   readonly registry: string
+  /** What credentials are looked up by: where it lies, so that nobody is sent another's secret. */
+  readonly credentialsFor: string
   /** Ends in a slash; `v2/` follows. */
   readonly base: URL
+  /** Stands before the paths of repositories: empty, or ends in a slash. */
+  readonly prefix: string
   readonly role: 'mirror' | 'registry'
   /** Any certificate is accepted, and plain HTTP where the other side does not speak TLS. */
   readonly insecure: boolean
   readonly ca: string | null
   readonly clientCertificate: { readonly cert: string; readonly key: string } | null
+  /** Larger blobs are sent in pieces of so many bytes; null: whole. */
+  readonly uploadChunkBytes: number | null
 }
 
 /** 127.0.0.0/8, ::1 and localhost, with or without a port. */
@@ -33,26 +40,35 @@ export function endpointsOf(registry: string, config: RegistriesOptions, purpose
       subject: { type: 'registry', id: registry },
       details: { registry },
     })
-  // The name that images of Docker Hub carry is no host that serves them.
-  const location =
-    own?.location ?? (registry === 'docker.io' ? 'https://registry-1.docker.io/' : `https://${registry}/`)
   const mirrors = purpose === 'pull' ? (own?.mirrors ?? []) : []
   return [
-    ...mirrors.map((mirror) => endpoint(new URL(mirror), null, 'mirror', config)),
-    endpoint(new URL(location), registry, 'registry', config),
+    ...mirrors.map((mirror) => endpoint(mirror, null, 'mirror', config)),
+    endpoint(own?.location ?? parseLocation(registry) ?? '', registry, 'registry', config),
   ]
 }
 
-function endpoint(base: URL, name: string | null, role: Endpoint['role'], config: RegistriesOptions): Endpoint {
-  const registry = name ?? base.host
+/** Where a program's downloads come from: no registry, but the same rules for certificates. */
+export function downloadEndpoint(url: URL, config: RegistriesOptions): Endpoint {
+  const made = endpoint(url.origin, null, 'mirror', config)
+  // Who writes http:// means it; a redirect from HTTPS to plain HTTP is followed by nobody.
+  return { ...made, insecure: url.protocol === 'http:' || config.hosts?.[url.host]?.insecure === true }
+}
+
+function endpoint(location: string, name: string | null, role: Endpoint['role'], config: RegistriesOptions): Endpoint {
+  const { base, prefix } = splitLocation(location)
+  const credentialsFor = base.host === hubHost ? 'docker.io' : base.host
+  const registry = name ?? credentialsFor
   // What is said of the name of a registry that lies elsewhere goes for where it lies.
-  const options = config.hosts?.[registry] ?? config.hosts?.[base.host]
+  const options = config.hosts?.[registry] ?? config.hosts?.[credentialsFor]
   return {
     registry,
+    credentialsFor,
     base,
+    prefix,
     role,
     insecure: options?.insecure ?? (isLoopback(base.host) || base.protocol === 'http:'),
     ca: options?.ca ?? null,
     clientCertificate: options?.clientCertificate ?? null,
+    uploadChunkBytes: options?.uploadChunkBytes ?? null,
   }
 }

@@ -4,6 +4,7 @@ import type { Reference } from '../reference/reference.ts'
 import { Authorizer } from './authorizer.ts'
 import type { DockerConfigCredentials } from './docker-config.ts'
 import { type Endpoint, endpointsOf } from './endpoint.ts'
+import { EndpointRequests } from './endpoint-requests.ts'
 import type { RegistriesOptions, RegistryCredentials } from './registry-options.ts'
 import { RemoteRepository } from './remote-repository.ts'
 import { Transport } from './transport.ts'
@@ -36,23 +37,37 @@ export class RegistryClient implements Disposable {
    * @throws `registry.offline`, `registry.blocked`
    */
   repositories(reference: Reference, purpose: 'pull' | 'push'): readonly RemoteRepository[] {
-    if (this.#init.offline)
-      throw registryErrors.error('offline', {
-        message: `${reference.domain}/${reference.path} was not asked for: the engine was opened with offline: true.`,
-        subject: { type: 'registry', id: reference.domain },
-        details: { registry: reference.domain },
-      })
-    return endpointsOf(reference.domain, this.#init.config, purpose).map(
-      (endpoint) =>
+    return this.endpoints(reference.domain, purpose, `${reference.domain}/${reference.path}`).map(
+      (requests) =>
         new RemoteRepository({
-          endpoint,
-          path: reference.path,
+          requests,
+          path: `${requests.endpoint.prefix}${reference.path}`,
           actions: purpose === 'pull' ? 'pull' : 'pull,push',
+        }),
+    )
+  }
+
+  /** The same for what is no repository. `what` is named when the engine is offline. */
+  endpoints(registry: string, purpose: 'pull' | 'push', what = registry): readonly EndpointRequests[] {
+    this.#requireNetwork(registry, what)
+    return endpointsOf(registry, this.#init.config, purpose).map(
+      (endpoint) =>
+        new EndpointRequests({
+          endpoint,
           transport: this.#transport,
           authorizer: this.#authorizer(endpoint),
           attempts: this.attempts,
         }),
     )
+  }
+
+  #requireNetwork(registry: string, what: string): void {
+    if (this.#init.offline)
+      throw registryErrors.error('offline', {
+        message: `${what} was not asked for: the engine was opened with offline: true.`,
+        subject: { type: 'registry', id: registry },
+        details: { registry },
+      })
   }
 
   /** How often a request is tried in all. */
@@ -61,20 +76,21 @@ export class RegistryClient implements Disposable {
   }
 
   #authorizer(endpoint: Endpoint): Authorizer {
-    const key = endpoint.base.href
+    const key = `${endpoint.registry} ${endpoint.base.href}`
     const known = this.#authorizers.get(key)
     if (known) return known
-    const made = new Authorizer(endpoint, this.#transport, () => this.#credentials(endpoint.registry))
+    const made = new Authorizer(endpoint, this.#transport, () => this.#credentials(endpoint))
     this.#authorizers.set(key, made)
     return made
   }
 
-  async #credentials(registry: string, call?: CallOptions): Promise<RegistryCredentials | null> {
+  async #credentials({ registry, credentialsFor }: Endpoint, call?: CallOptions): Promise<RegistryCredentials | null> {
     const { config, docker } = this.#init
     return (
       config.hosts?.[registry]?.credentials ??
-      (await config.credentials?.(registry)) ??
-      (await docker.find(registry, call))
+      config.hosts?.[credentialsFor]?.credentials ??
+      (await config.credentials?.(credentialsFor)) ??
+      (await docker.find(credentialsFor, call))
     )
   }
 

@@ -1,5 +1,6 @@
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { registryErrors } from '../errors/registry-errors.ts'
+import { parseLocation } from './location.ts'
 
 /** What proves to a registry who asks. */
 export type RegistryCredentials =
@@ -24,10 +25,20 @@ export interface RegistryHostOptions {
   /** PEM texts; what the registry identifies this client by. */
   readonly clientCertificate?: { readonly cert: string; readonly key: string }
   readonly credentials?: RegistryCredentials
-  /** Asked first, in this order: `host[:port][/prefix]` or a URL. The registry itself comes last. */
+  /** Asked first when pulling, in this order; written as `location`. The registry itself comes last. */
   readonly mirrors?: readonly string[]
-  /** Where it really is: `host[:port][/prefix]` or a URL, instead of the name itself. */
+  /**
+   * Where its images really lie, for pulls and pushes; they keep their names here. `host[:port][/prefix]`: over HTTPS,
+   * and the prefix comes before the path of the repository (`harbor.example/hub` asks for
+   * `harbor.example/hub/library/busybox` when `busybox` is meant). A URL: its path comes before `/v2/`, what stands
+   * behind a `/v2/` in it is the prefix. Credentials are looked up for this host, unless they are given here.
+   */
   readonly location?: string
+  /**
+   * Blobs that are larger are sent in pieces of so many bytes, for proxies that limit bodies. Default: blobs are sent
+   * whole, and in pieces once a request was refused as too large or a connection broke.
+   */
+  readonly uploadChunkBytes?: number
   /** Refuses every pull from it and push to it. */
   readonly blocked?: boolean
 }
@@ -99,10 +110,11 @@ function parseHostOptions(host: string, options: RegistryHostOptions): RegistryH
     },
     credentials: (value, key) => parseCredentials(value, key),
     mirrors: (value, key) => {
-      if (!Array.isArray(value)) throw wrong(key, value, 'a list')
-      return value.map((mirror) => parseLocation(text(mirror, key), key).href)
+      if (!Array.isArray(value)) throw wrong(key, typeof value, 'a list')
+      return value.map((mirror) => location(mirror, key))
     },
-    location: (value, key) => parseLocation(text(value, key), key).href,
+    location: (value, key) => location(value, key),
+    uploadChunkBytes: positive,
     blocked: flag,
   })
   return parsed
@@ -133,16 +145,14 @@ function parseHost(host: string): string {
   return host === 'index.docker.io' ? 'docker.io' : host
 }
 
-/** `host[:port][/prefix]`, which means HTTPS, or a URL without query and secrets; ends in a slash. */
-function parseLocation(location: string, key: string): URL {
-  const spelled = /^https?:\/\//.test(location) ? location : `https://${location}`
-  const url = URL.canParse(spelled) ? new URL(spelled) : null
-  if (url === null || [url.search, url.hash, url.username, url.password].some((part) => part !== ''))
-    throw wrong(
-      key,
-      location.replace(/\/\/[^/@]*@/, '//...@'),
-      'host[:port][/prefix] or an http(s) URL without secrets',
-    )
-  if (!url.pathname.endsWith('/')) url.pathname += '/'
-  return url
+function location(value: unknown, key: string): string {
+  const given = text(value, key)
+  const parsed = parseLocation(given)
+  if (parsed !== null) return parsed
+  // It may hold a secret.
+  throw wrong(
+    key,
+    given.replace(/^(\w+:\/\/)?[^/]*@/, '$1...@').replace(/\?.*$/s, '?...'),
+    'host[:port][/prefix] or an http(s) URL without secrets',
+  )
 }

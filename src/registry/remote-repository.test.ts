@@ -10,6 +10,7 @@ import { RegistryClient } from './registry-client.ts'
 import { type RegistryServer, startRegistry, TokenSigner } from './registry-fixture.ts'
 import { parseRegistriesOptions, type RegistriesOptions } from './registry-options.ts'
 import type { RemoteRepository } from './remote-repository.ts'
+import { sendBlob } from './send-blob.ts'
 
 const noHelpers = async () => {
   throw new Error('no helper is to be run')
@@ -25,6 +26,8 @@ const clientOf = (config: RegistriesOptions = {}, offline = false) =>
 const repositoryOf = (client: RegistryClient, name: string, purpose: 'pull' | 'push' = 'push'): RemoteRepository =>
   client.repositories(parseReference(name), purpose).at(-1)!
 
+const tagsOf = (repository: RemoteRepository) => Array.fromAsync(repository.tags())
+
 async function everything(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const parts: Uint8Array[] = []
   for await (const chunk of chunks) parts.push(chunk)
@@ -36,11 +39,9 @@ const digest = digestOf(blob)
 
 async function push(repository: RemoteRepository, bytes: Buffer): Promise<void> {
   const facts = { digest: digestOf(bytes), size: bytes.length }
-  await repository.sendBlob(
-    await repository.startUpload(facts.digest),
-    facts,
-    Readable.from([bytes], { objectMode: false }),
-  )
+  const open = (start: number, length: number) =>
+    Readable.from([bytes.subarray(start, start + length)], { objectMode: false })
+  await sendBlob(repository, { ...facts, open }, {})
 }
 
 const manifestType = 'application/vnd.oci.image.manifest.v1+json'
@@ -81,17 +82,17 @@ describe('a registry in the clear on loopback', () => {
     await repository.putManifest('v2', { bytes: manifest, mediaType: manifestType })
     const facts = { digest: digestOf(manifest), mediaType: manifestType }
     expect(await repository.look('v1')).toEqual({ ...facts, size: manifest.length })
-    expect(await repository.manifest('v1')).toEqual({ ...facts, bytes: manifest })
-    expect(await repository.manifest(facts.digest)).toEqual({ ...facts, bytes: manifest })
-    expect(await repository.tags()).toEqual(['v1', 'v2'])
+    expect(await repository.manifest('v1')).toEqual({ ...facts, bytes: manifest, rateLimit: null })
+    expect(await repository.manifest(facts.digest)).toEqual({ ...facts, bytes: manifest, rateLimit: null })
+    expect(await Array.fromAsync(repository.tags())).toEqual(['v1', 'v2'])
   })
 
   test('a blob of another repository is mounted', async () => {
     await push(repositoryOf(client, `${server.host}/from`), blob)
     const repository = repositoryOf(client, `${server.host}/to`)
-    expect(await repository.mount(digest, 'from')).toBe('mounted')
+    expect(await repository.uploads.mount(digest, 'from')).toBe('mounted')
     expect(await repository.blobSize(digest)).toBe(blob.length)
-    expect(await repository.mount(digestOf(Buffer.from('x')), 'from')).toBeInstanceOf(URL)
+    expect(await repository.uploads.mount(digestOf(Buffer.from('x')), 'from')).toMatchObject({ offset: 0 })
   })
 
   test('what is not there is said so', async () => {
@@ -100,7 +101,7 @@ describe('a registry in the clear on loopback', () => {
       () => repository.manifest('latest'),
       () => repository.look('latest'),
       () => repository.blob(digest, 0),
-      () => repository.tags(),
+      () => tagsOf(repository),
     ])
       await expect(work()).rejects.toMatchObject({ code: 'registry.not_found', details: { status: 404 } })
   })
@@ -133,7 +134,7 @@ describe('TLS', () => {
 
   test('an unknown authority is refused, unless insecure; loopback is', async () => {
     using strict = clientOf({ hosts: { [server.host]: { insecure: false } } })
-    await expect(repositoryOf(strict, `${server.host}/a`).tags()).rejects.toMatchObject({ code: 'registry.tls' })
+    await expect(tagsOf(repositoryOf(strict, `${server.host}/a`))).rejects.toMatchObject({ code: 'registry.tls' })
     using loose = clientOf()
     await push(repositoryOf(loose, `${server.host}/b`), blob)
   })
@@ -141,7 +142,7 @@ describe('TLS', () => {
   test('a registry without TLS that must have it', async () => {
     await using plain = await startRegistry()
     using strict = clientOf({ hosts: { [plain.host]: { insecure: false } } })
-    await expect(repositoryOf(strict, `${plain.host}/a`).tags()).rejects.toMatchObject({ code: 'registry.plain_http' })
+    await expect(tagsOf(repositoryOf(strict, `${plain.host}/a`))).rejects.toMatchObject({ code: 'registry.plain_http' })
   })
 })
 
@@ -151,16 +152,14 @@ describe('authentication', () => {
     const credentials = { username: 'me', password: 'secret!' }
     using client = clientOf({ hosts: { [server.host]: { credentials } } })
     const repository = repositoryOf(client, `${server.host}/a`)
-    await expect(repository.tags()).rejects.toMatchObject({ code: 'registry.not_found' })
+    await expect(tagsOf(repository)).rejects.toMatchObject({ code: 'registry.not_found' })
     await push(repository, blob)
     using unknown = clientOf()
-    await expect(repositoryOf(unknown, `${server.host}/a`).tags()).rejects.toMatchObject({
+    await expect(tagsOf(repositoryOf(unknown, `${server.host}/a`))).rejects.toMatchObject({
       code: 'registry.unauthorized',
     })
     using wrong = clientOf({ credentials: async () => ({ username: 'me', password: 'hunter2' }) })
-    const refused = await repositoryOf(wrong, `${server.host}/a`)
-      .tags()
-      .catch((error: unknown) => error)
+    const refused = await tagsOf(repositoryOf(wrong, `${server.host}/a`)).catch((error: unknown) => error)
     expect(refused).toMatchObject({
       code: 'registry.unauthorized',
       message: expect.stringContaining('credentials of me'),
@@ -192,7 +191,7 @@ describe('authentication', () => {
     expect(asked[0]).toMatchObject({ method: 'GET', authorization: `Basic ${btoa('me:right')}` })
     expect(asked[0]!.url.searchParams.get('service')).toBe('test-registry')
 
-    await repository.mount(digest, 'team/other')
+    await repository.uploads.mount(digest, 'team/other')
     expect(asked[1]!.url.searchParams.getAll('scope')).toEqual([
       'repository:team/app:pull,push',
       'repository:team/other:pull',
@@ -218,7 +217,7 @@ describe('authentication', () => {
     expect(asked.at(-1)!.authorization).toBeUndefined()
 
     using wrong = clientOf({ hosts: { [server.host]: { credentials: { username: 'me', password: 'wrong' } } } })
-    await expect(repositoryOf(wrong, `${server.host}/team/app`).tags()).rejects.toMatchObject({
+    await expect(tagsOf(repositoryOf(wrong, `${server.host}/team/app`))).rejects.toMatchObject({
       code: 'registry.unauthorized',
     })
   })
@@ -232,7 +231,7 @@ test('mirrors come first when pulling, not when pushing; blocked and offline are
   using client = clientOf({ hosts })
   const bases = (purpose: 'pull' | 'push') =>
     client.repositories(parseReference('busybox'), purpose).map(({ endpoint }) => endpoint.base.href)
-  expect(bases('pull')).toEqual(['https://mirror.example/hub/', 'http://127.0.0.1:1/', 'https://registry-1.docker.io/'])
+  expect(bases('pull')).toEqual(['https://mirror.example/', 'http://127.0.0.1:1/', 'https://registry-1.docker.io/'])
   expect(bases('push')).toEqual(['https://registry-1.docker.io/'])
   expect(() => client.repositories(parseReference('evil.example/x'), 'pull')).toThrow(
     expect.objectContaining({ code: 'registry.blocked' }),

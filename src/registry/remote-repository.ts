@@ -1,20 +1,19 @@
-import type { Readable } from 'node:stream'
-import { registryErrors } from '../errors/registry-errors.ts'
+import { createHash } from 'node:crypto'
 import type { CallOptions } from '../lifetime/call-options.ts'
-import { type Digest, digestOf, isDigest } from '../oci/digest.ts'
-import { answerError } from './answer-error.ts'
-import type { Authorizer } from './authorizer.ts'
+import { type Digest, digestAlgorithm, isDigest } from '../oci/digest.ts'
+import { BlobUploads } from './blob-uploads.ts'
 import type { Endpoint } from './endpoint.ts'
+import type { EndpointRequest, EndpointRequests } from './endpoint-requests.ts'
+import { readList } from './list-pages.ts'
+import { type RateLimit, rateLimitOf } from './rate-limit.ts'
 import { retrying } from './retry.ts'
-import { type Answer, isStream, type Request, type Transport } from './transport.ts'
+import type { Answer } from './transport.ts'
 
 export interface RemoteRepositoryInit {
-  readonly endpoint: Endpoint
+  readonly requests: EndpointRequests
+  /** As the endpoint knows it: with the endpoint's prefix. */
   readonly path: string
   readonly actions: 'pull' | 'pull,push'
-  readonly transport: Transport
-  readonly authorizer: Authorizer
-  readonly attempts: number
 }
 
 /** A manifest or an index, as it is stored: its digest is that of these bytes. */
@@ -22,6 +21,8 @@ export interface RemoteManifest {
   readonly bytes: Buffer
   readonly digest: Digest
   readonly mediaType: string
+  /** When the registry says so. */
+  readonly rateLimit: RateLimit | null
 }
 
 export interface ManifestFacts {
@@ -32,8 +33,6 @@ export interface ManifestFacts {
 
 /** Larger ones are refused, as every registry does. Source: distribution-spec, "Pushing Manifests". */
 const MOST_MANIFEST_BYTES = 4 << 20
-const MOST_LIST_BYTES = 8 << 20
-const MOST_LIST_PAGES = 1000
 
 const manifestTypes = [
   'application/vnd.oci.image.index.v1+json',
@@ -46,14 +45,17 @@ const manifestTypes = [
 
 /** One repository at one endpoint. Source: OCI distribution specification 1.1. */
 export class RemoteRepository {
+  readonly uploads: BlobUploads
   readonly #init: RemoteRepositoryInit
 
   constructor(init: RemoteRepositoryInit) {
     this.#init = init
+    const { requests, path } = init
+    this.uploads = new BlobUploads({ requests, path, scope: this.#scope })
   }
 
   get endpoint(): Endpoint {
-    return this.#init.endpoint
+    return this.#init.requests.endpoint
   }
 
   /** `repository:library/busybox:pull` */
@@ -94,14 +96,20 @@ export class RemoteRepository {
       what,
       async () => {
         const answer = await this.#once(request, what, [200], call)
+        const type = mediaTypeOf(answer)
+        if (type?.startsWith('text/html')) {
+          answer.discard()
+          throw this.#bad(what, 'answered with a web page: something else than a registry stands there')
+        }
         const bytes = await answer.bytes(MOST_MANIFEST_BYTES)
-        const digest = digestOf(bytes)
-        const promised = isDigest(tagOrDigest) ? tagOrDigest : answer.header('docker-content-digest')
-        if (promised?.startsWith('sha256:') && promised !== digest)
+        const said = isDigest(tagOrDigest) ? tagOrDigest : answer.header('docker-content-digest')
+        const promised = said !== null && isDigest(said) ? said : null
+        const digest = digestAs(promised, bytes)
+        if (promised !== null && promised !== digest)
           throw this.#bad(what, `sent a manifest whose digest is ${digest}, not ${promised}`)
-        return { bytes, digest, mediaType: mediaTypeOf(answer) ?? '' }
+        return { bytes, digest, mediaType: type ?? '', rateLimit: rateLimitOf(answer) }
       },
-      { attempts: this.#init.attempts, ...call },
+      { attempts: this.#init.requests.attempts, ...call },
     )
   }
 
@@ -124,7 +132,9 @@ export class RemoteRepository {
   ): Promise<{ readonly offset: number; readonly chunks: AsyncIterable<Uint8Array> }> {
     const what = `Fetching ${this.#name(digest)}`
     const headers: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {}
-    const answer = await this.#once({ method: 'GET', path: `blobs/${digest}`, headers }, what, [200, 206, 416], call)
+    // Nothing is outside of the whole: who says so would be asked for ever.
+    const expected = offset > 0 ? [200, 206, 416] : [200, 206]
+    const answer = await this.#once({ method: 'GET', path: `blobs/${digest}`, headers }, what, expected, call)
     if (answer.status === 416) {
       answer.discard()
       return this.blob(digest, 0, call)
@@ -134,39 +144,6 @@ export class RemoteRepository {
     if (start !== undefined && Number(start) === offset) return { offset, chunks: answer.body }
     answer.discard()
     throw this.#bad(what, 'answered with another range than the one asked for')
-  }
-
-  /** Takes a blob over from another repository of the same registry; else where to send it. */
-  async mount(digest: Digest, from: string, call?: CallOptions): Promise<'mounted' | URL> {
-    const what = `Mounting ${this.#name(digest)}`
-    const scope = `${this.#scope} repository:${from}:pull`
-    const path = `blobs/uploads/?mount=${digest}&from=${encodeURIComponent(from)}`
-    const answer = await this.#ask({ method: 'POST', path, body: empty, scope }, what, [201, 202], call)
-    answer.discard()
-    return answer.status === 201 ? 'mounted' : this.#location(answer, what)
-  }
-
-  /** Where to send a new blob. */
-  async startUpload(digest: Digest, call?: CallOptions): Promise<URL> {
-    const what = `Sending ${this.#name(digest)}`
-    const answer = await this.#ask({ method: 'POST', path: 'blobs/uploads/', body: empty }, what, [202], call)
-    answer.discard()
-    return this.#location(answer, what)
-  }
-
-  /** Sends a blob whole, in one request, to where `mount` or `startUpload` said. One attempt. */
-  async sendBlob(
-    location: URL,
-    blob: { readonly digest: Digest; readonly size: number },
-    body: Readable,
-    call?: CallOptions,
-  ): Promise<void> {
-    const url = new URL(location.href)
-    url.searchParams.set('digest', blob.digest)
-    const headers = { 'content-type': 'application/octet-stream', 'content-length': String(blob.size) }
-    const what = `Sending ${this.#name(blob.digest)}`
-    const answer = await this.#once({ method: 'PUT', path: url, headers, body }, what, [201], call)
-    answer.discard()
   }
 
   async putManifest(
@@ -181,107 +158,43 @@ export class RemoteRepository {
     answer.discard()
   }
 
-  /** Every tag, in the registry's order. */
-  async tags(call?: CallOptions): Promise<string[]> {
-    const what = `Listing the tags of ${this.#init.path}`
-    const found = new Set<string>()
-    let path: string | URL | null = 'tags/list?n=1000'
-    for (let page = 0; path !== null && page < MOST_LIST_PAGES; page++) {
-      const answer: Answer = await this.#ask({ method: 'GET', path }, what, [200], call)
-      const said = parseJson(await answer.bytes(MOST_LIST_BYTES)) as { readonly tags?: unknown } | null
-      if (said === null || !(said.tags === null || said.tags === undefined || Array.isArray(said.tags)))
-        throw this.#bad(what, 'answered with something else than a list of tags')
-      const known = found.size
-      for (const tag of said.tags ?? []) if (typeof tag === 'string') found.add(tag)
-      const next = /<([^>]+)>\s*;\s*rel="?next"?/.exec(answer.header('link') ?? '')?.[1]
-      // A page that says nothing new would be followed by itself.
-      path =
-        next !== undefined && found.size > known && URL.canParse(next, answer.url.href)
-          ? new URL(next, answer.url.href)
-          : null
-    }
-    return [...found]
+  /** Every tag, in the registry's order, page by page. @throws `registry.not_found` */
+  tags(call?: CallOptions): AsyncGenerator<string> {
+    const { requests, path } = this.#init
+    const what = `Listing the tags of ${this.endpoint.base.host}/${path}`
+    return readList(requests, { path: `v2/${path}/tags/list?n=1000`, key: 'tags', scope: this.#scope, what }, call)
   }
 
   /** With retries. */
   #ask(request: RepositoryRequest, what: string, expected: readonly number[], call?: CallOptions): Promise<Answer> {
-    return retrying(what, () => this.#once(request, what, expected, call), { attempts: this.#init.attempts, ...call })
+    return this.#init.requests.ask(this.#whole(request, what, expected), call)
   }
 
-  /** Authenticates when it is asked to; any other status than the expected ones is an error. */
-  async #once(
-    request: RepositoryRequest,
-    what: string,
-    expected: readonly number[],
-    call?: CallOptions,
-  ): Promise<Answer> {
-    const { endpoint, transport, authorizer } = this.#init
-    const scope = request.scope ?? this.#scope
-    const url =
-      request.path instanceof URL ? request.path : new URL(`v2/${this.#init.path}/${request.path}`, endpoint.base.href)
-    const send = (authorization: string | null) => {
-      // What the registry itself answers elsewhere with does not need our secret.
-      const own = authorization !== null && isOwn(url, endpoint)
-      const headers = { ...request.headers, ...(own ? { authorization } : {}) }
-      return transport.send({ endpoint, url, method: request.method, headers, body: request.body, ...call })
-    }
-    const known = await authorizer.header(scope, call)
-    let answer = await send(known)
-    // A body that was read cannot be sent again.
-    if (answer.status === 401 && !isStream(request.body)) {
-      answer.discard()
-      answer = await send(await authorizer.afterRefusal(answer, known, scope, call))
-      if (answer.status === 401) {
-        answer.discard()
-        throw await authorizer.refusal()
-      }
-    }
-    if (expected.includes(answer.status)) return answer
-    throw await answerError(answer, what, endpoint.registry)
+  #once(request: RepositoryRequest, what: string, expected: readonly number[], call?: CallOptions): Promise<Answer> {
+    return this.#init.requests.once(this.#whole(request, what, expected), call)
   }
 
-  #location(answer: Answer, what: string): URL {
-    const location = answer.header('location')
-    if (location !== null && URL.canParse(location, answer.url.href)) return new URL(location, answer.url.href)
-    throw this.#bad(what, 'did not say where to send the blob')
+  #whole(request: RepositoryRequest, what: string, expected: readonly number[]): EndpointRequest {
+    return { ...request, path: `v2/${this.#init.path}/${request.path}`, scope: this.#scope, what, expected }
   }
 
   #bad(what: string, problem: string) {
-    const { registry } = this.#init.endpoint
-    return registryErrors.error('bad_answer', {
-      message: `${what}: ${registry} ${problem}.`,
-      subject: { type: 'registry', id: registry },
-      details: { registry },
-    })
+    return this.#init.requests.bad(what, problem)
   }
 
   #name(tagOrDigest: string): string {
-    const { endpoint, path } = this.#init
-    return `${endpoint.base.host}/${path}${isDigest(tagOrDigest) ? '@' : ':'}${tagOrDigest}`
+    return `${this.endpoint.base.host}/${this.#init.path}${isDigest(tagOrDigest) ? '@' : ':'}${tagOrDigest}`
   }
 }
 
-interface RepositoryRequest {
-  readonly method: Request['method']
-  /** Below `v2/<repository>/`, or whole. */
-  readonly path: string | URL
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: Readable | Uint8Array | undefined
-  readonly scope?: string
+/** `path` is below `v2/<repository>/`. */
+type RepositoryRequest = Pick<EndpointRequest, 'method' | 'headers' | 'body'> & { readonly path: string }
+
+/** In the algorithm of the digest that was promised. */
+const digestAs = (promised: Digest | null, bytes: Buffer): Digest => {
+  const algorithm = promised === null ? 'sha256' : digestAlgorithm(promised)
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}` as Digest
 }
 
-const empty = new Uint8Array(0)
-
-/** Whether a secret for the endpoint may be sent there: never in the clear, unless all of it may be. */
-const isOwn = (url: URL, { base, insecure }: Endpoint): boolean =>
-  url.host === base.host && (url.protocol === base.protocol || insecure)
-
-const mediaTypeOf = (answer: Answer): string | null => answer.header('content-type')?.split(';')[0]?.trim() ?? null
-
-function parseJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString())
-  } catch {
-    return null
-  }
-}
+const mediaTypeOf = (answer: Answer): string | null =>
+  answer.header('content-type')?.split(';')[0]?.trim().toLowerCase() ?? null

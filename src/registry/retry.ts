@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortError } from '../errors/call-errors.ts'
-import { isEngineError } from '../errors/engine-error.ts'
+import { EngineError, isEngineError } from '../errors/engine-error.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 
 export interface RetryOptions extends CallOptions {
@@ -29,7 +29,8 @@ export async function retrying<T>(what: string, work: () => Promise<T>, options:
       const asked = error.details['retryAfterMs']
       if (failures >= attempts || (typeof asked === 'number' && asked > LONGEST_RETRY_AFTER_MS)) throw error
       const most = Math.min(LONGEST_PAUSE_MS, pauseMs * 2 ** (failures - 1))
-      const pause = typeof asked === 'number' ? asked : most * (0.5 + Math.random() / 2)
+      const own = most * (0.5 + Math.random() / 2)
+      const pause = typeof asked === 'number' ? Math.max(asked, own) : own
       try {
         await sleep(pause, undefined, { signal })
       } catch (aborted) {
@@ -46,3 +47,15 @@ export function parseRetryAfter(header: string | null, now: number): number | nu
   const date = Date.parse(header)
   return Number.isNaN(date) ? null : Math.max(0, date - now)
 }
+
+/** The same error, of a request that is worth another attempt in spite of its kind. */
+export const asRetryable = (error: EngineError): EngineError =>
+  new EngineError({
+    kind: error.kind,
+    code: error.code,
+    message: error.message,
+    subject: error.subject ?? undefined,
+    details: error.details,
+    cause: error.cause,
+    retryable: true,
+  })

@@ -9,6 +9,7 @@ import { Agents } from './agents.ts'
 import { connectionFailure, speaksNoTls } from './connection-failure.ts'
 import type { Endpoint } from './endpoint.ts'
 import { withoutStalls } from './stall-watch.ts'
+import { safeLocation } from './without-secrets.ts'
 
 export interface Request extends CallOptions {
   readonly endpoint: Endpoint
@@ -26,7 +27,10 @@ export interface Answer {
   readonly url: URL
   /** Fails with `registry.stalled` when nothing comes for too long. Leaving it early closes the connection. */
   readonly body: AsyncIterable<Uint8Array>
-  /** The whole body. @throws `registry.too_large` above `maxBytes` */
+  /**
+   * The whole body, of a document. @throws `registry.too_large` above `maxBytes`, `registry.stalled` also when it comes
+   * but takes four times as long as a pause may
+   */
   bytes(maxBytes: number): Promise<Buffer>
   /** Takes no more of the body. */
   discard(): void
@@ -34,6 +38,8 @@ export interface Answer {
 
 const redirects = new Set([301, 302, 303, 307, 308])
 const MOST_REDIRECTS = 5
+/** A server that sends a byte now and then never stalls, and its document would never be whole. */
+const DOCUMENT_PAUSES = 4
 
 /** HTTP for registries; the one file that knows the HTTP library. */
 export class Transport implements Disposable {
@@ -68,14 +74,16 @@ export class Transport implements Disposable {
       location !== null && URL.canParse(location, answer.url.href) ? new URL(location, answer.url.href) : null
     const problem =
       next === null
-        ? `to ${JSON.stringify(location?.slice(0, 200) ?? null)}`
+        ? `to ${location === null ? 'nowhere' : JSON.stringify(safeLocation(location))}`
         : !/^https?:$/.test(next.protocol)
           ? `to an address of the kind ${next.protocol}`
-          : next.protocol === 'http:' && answer.url.protocol === 'https:' && !endpoint.insecure
-            ? 'from HTTPS to plain HTTP'
-            : count >= MOST_REDIRECTS
-              ? `more than ${MOST_REDIRECTS} times`
-              : null
+          : next.username !== '' || next.password !== ''
+            ? `to an address of ${next.host} with a user name in it`
+            : next.protocol === 'http:' && answer.url.protocol === 'https:' && !endpoint.insecure
+              ? 'from HTTPS to plain HTTP'
+              : count >= MOST_REDIRECTS
+                ? `more than ${MOST_REDIRECTS} times`
+                : null
     if (next && problem === null) return next
     throw registryErrors.error('bad_redirect', {
       message: `${answer.url.host} redirected ${problem}, which is not followed.`,
@@ -149,7 +157,10 @@ export class Transport implements Disposable {
       header: (name) => response.headers.get(name),
       url,
       body: chunks(),
-      bytes: (maxBytes) => collect(chunks(), maxBytes, url.host, endpoint.registry),
+      bytes: (maxBytes) => {
+        const limits = { maxBytes, maxMs: DOCUMENT_PAUSES * this.#stallMs }
+        return collect(chunks(), limits, url.host, endpoint.registry)
+      },
       discard: () => {
         watch.end()
         // Small answers are read to their end, so that the connection can be used again.
@@ -177,19 +188,28 @@ function withoutSecrets(headers: Readonly<Record<string, string>>): Readonly<Rec
 
 async function collect(
   chunks: AsyncIterable<Uint8Array>,
-  maxBytes: number,
+  { maxBytes, maxMs }: { readonly maxBytes: number; readonly maxMs: number },
   host: string,
   registry: string,
 ): Promise<Buffer> {
   const parts: Uint8Array[] = []
+  const end = performance.now() + maxMs
   let length = 0
+  const subject = { type: 'registry', id: registry }
   for await (const chunk of chunks) {
     length += chunk.length
     if (length > maxBytes)
       throw registryErrors.error('too_large', {
         message: `The answer of ${host} is larger than ${maxBytes} bytes.`,
-        subject: { type: 'registry', id: registry },
+        subject,
         details: { registry, host, maxBytes },
+      })
+    if (performance.now() > end)
+      throw registryErrors.error('stalled', {
+        message: `${host} has sent only ${length} bytes of a document in ${maxMs} ms.`,
+        subject,
+        details: { registry, host, maxMs },
+        retryable: true,
       })
     parts.push(chunk)
   }

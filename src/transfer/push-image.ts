@@ -1,15 +1,16 @@
 import { createReadStream } from 'node:fs'
+import { isEngineError } from '../errors/engine-error.ts'
 import { registryErrors } from '../errors/registry-errors.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { WorkQueue } from '../lifetime/queue.ts'
 import type { Digest } from '../oci/digest.ts'
-import { ByteMeter } from '../progress/byte-meter.ts'
 import { type Operation, startOperation } from '../progress/operation.ts'
 import { canonicalName, parseReference, type Reference, withDefaultTag } from '../reference/reference.ts'
+import type { Upload } from '../registry/blob-uploads.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
 import type { RemoteRepository } from '../registry/remote-repository.ts'
-import { retrying } from '../registry/retry.ts'
+import { sendBlob } from '../registry/send-blob.ts'
 import { allOrAbort } from './all-or-abort.ts'
 import type { TransferServices } from './transfer-services.ts'
 
@@ -54,14 +55,13 @@ export function pushImage(
         for (const { digest } of [image.manifest, ...blobs]) lease.addBlob(digest)
         report({ type: 'stage', stage: 'send' })
         const queue = new WorkQueue(parallelBlobs)
+        const images = services.images.list()
         await allOrAbort(signal, (inner) =>
           blobs.map((blob) =>
-            queue.run(() =>
-              sendBlob(services, registries.attempts, repository!, siblings(image, reference), blob, {
-                signal: inner,
-                report,
-              }),
-            ),
+            queue.run(() => {
+              const lenders = lendersOf(blob.digest, images, reference, repository!.endpoint.prefix)
+              return bringBlob(services, repository!, lenders, blob, { signal: inner, report })
+            }),
           ),
         )
         const bytes = await content.readBytes(image.manifest.digest, { maxBytes: image.manifest.size, signal })
@@ -86,11 +86,10 @@ interface SendOptions {
   readonly report: Parameters<Parameters<typeof startOperation>[0]>[0]['report']
 }
 
-async function sendBlob(
+async function bringBlob(
   { content }: TransferServices,
-  attempts: number,
   repository: RemoteRepository,
-  siblings: readonly string[],
+  lenders: readonly string[],
   { digest, size }: { readonly digest: Digest; readonly size: number },
   { signal, report }: SendOptions,
 ): Promise<void> {
@@ -98,36 +97,61 @@ async function sendBlob(
     report({ type: 'item-done', item: digest, reused: true })
     return
   }
-  for (const path of siblings)
-    if ((await repository.mount(digest, path, { signal })) === 'mounted') {
+  let upload: Upload | null = null
+  for (const path of lenders) {
+    if (upload) break
+    const answer = await borrow(repository, digest, path, { signal })
+    if (answer === 'mounted') {
       report({ type: 'item-done', item: digest, reused: true })
       return
     }
-  await retrying(
-    `Sending ${digest}`,
-    async () => {
-      const location = await repository.startUpload(digest, { signal })
-      const meter = new ByteMeter(report, digest, size)
-      const file = createReadStream(content.fileOf(digest), { highWaterMark: 1 << 20 })
-      file.on('data', (chunk) => meter.add(chunk.length))
-      try {
-        await repository.sendBlob(location, { digest, size }, file, { signal })
-      } finally {
-        file.destroy()
-      }
-      meter.flush()
+    upload = answer
+  }
+  let told = 0
+  await sendBlob(
+    repository,
+    {
+      digest,
+      size,
+      open: (start, length) =>
+        createReadStream(content.fileOf(digest), { start, end: start + length - 1, highWaterMark: 1 << 20 }),
     },
-    { attempts, signal },
+    {
+      signal,
+      upload,
+      onBytes: (done) => {
+        if (Math.abs(done - told) < 1 << 20 && done !== size) return
+        told = done
+        report({ type: 'bytes', item: digest, done, total: size })
+      },
+    },
   )
   report({ type: 'item-done', item: digest, reused: false })
 }
 
-/** Other repositories of the same registry that this image has names in: they may have its blobs. */
-function siblings(image: ImageRecord, target: Reference): string[] {
-  const paths = image.names
-    .map((name) => parseReference(name))
+/** Null: whoever asks may not read there, so the blob is sent. */
+async function borrow(
+  repository: RemoteRepository,
+  digest: Digest,
+  path: string,
+  call: CallOptions,
+): Promise<'mounted' | Upload | null> {
+  try {
+    return await repository.uploads.mount(digest, path, call)
+  } catch (error) {
+    const isRefusal = ['unauthenticated', 'permission_denied', 'not_found', 'invalid_argument'] as const
+    if (isRefusal.some((kind) => isEngineError(error, { kind }))) return null
+    throw error
+  }
+}
+
+/** Other repositories of the same registry that an image with this blob has a name in: they may have it. */
+function lendersOf(digest: Digest, images: readonly ImageRecord[], target: Reference, prefix: string): string[] {
+  const paths = images
+    .filter(({ id, layers }) => id === digest || layers.some((layer) => layer.digest === digest))
+    .flatMap(({ names }) => names.map((name) => parseReference(name)))
     .filter(({ domain, path }) => domain === target.domain && path !== target.path)
-    .map(({ path }) => path)
+    .map(({ path }) => `${prefix}${path}`)
   return [...new Set(paths)].slice(0, 3)
 }
 

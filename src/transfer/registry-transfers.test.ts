@@ -12,6 +12,7 @@ import { FaultyProxy } from '../registry/faulty-proxy-fixture.ts'
 import { RegistryClient } from '../registry/registry-client.ts'
 import { type RegistryServer, startRegistry } from '../registry/registry-fixture.ts'
 import { parseRegistriesOptions, type RegistriesOptions } from '../registry/registry-options.ts'
+import { sendBlob } from '../registry/send-blob.ts'
 import { type ContentFixture, contentFixture } from '../testing/system/content-fixture.ts'
 import { CountingUnpacker } from '../testing/system/counting-unpacker.ts'
 import { configOf, type FixtureImage, tarOf } from '../testing/system/image-fixture.ts'
@@ -69,11 +70,8 @@ async function publish(layers: readonly Buffer[], path: string, tag: string, fac
   const describe = (mediaType: string, bytes: Buffer) => ({ mediaType, digest: digestOf(bytes), size: bytes.length })
   for (const bytes of [config, ...packed]) {
     const { digest, size } = describe('', bytes)
-    await repository.sendBlob(
-      await repository.startUpload(digest),
-      { digest, size },
-      Readable.from([bytes], { objectMode: false }),
-    )
+    const open = () => Readable.from([bytes], { objectMode: false })
+    await sendBlob(repository, { digest, size, open }, {})
   }
   const manifest = Buffer.from(
     JSON.stringify({
