@@ -26,15 +26,25 @@ export { coreTokens } from './engine/core-tokens.ts'
 export { Engine } from './engine/engine.ts'
 export { defaultRoot, type EngineOptions } from './engine/engine-options.ts'
 export type { ExecOptions, ExecResult } from './engine/exec-collected.ts'
-export { Image, type ImageInspect } from './engine/image.ts'
-export { type ByteSource, type ImageFilter, Images } from './engine/images.ts'
+export { Image } from './engine/image.ts'
+export type { ImageHistoryEntry } from './engine/image-history.ts'
+export type { ImageInspect } from './engine/image-inspect.ts'
+export { type ByteSource, Images } from './engine/images.ts'
 export type { EngineInfo } from './engine/info.ts'
 export { Network, Networks } from './engine/networks.ts'
 export { definePart, type PartFactory, type Parts, type Token } from './engine/parts.ts'
 export type { DriverProbe, ProbeReport } from './engine/probe.ts'
+export type {
+  ContainerPruneFilter,
+  ContainersPruneReport,
+  ImagePruneFilter,
+  ImagesPruneReport,
+  RemoveImageOptions,
+  RemoveImageReport,
+} from './engine/removal-reports.ts'
 export { EngineError, type ErrorSubject, isEngineError } from './errors/engine-error.ts'
 export { type ErrorKind, errorKinds } from './errors/kinds.ts'
-export type { RemoveImageReport } from './image/image-store.ts'
+export type { ImageFilter, LabelFilter } from './image/image-filter.ts'
 export type { CallOptions } from './lifetime/call-options.ts'
 export type { NetworkInspect } from './network/network-facts.ts'
 export type { Digest } from './oci/digest.ts'

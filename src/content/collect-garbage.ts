@@ -70,13 +70,14 @@ export class GarbageCollector {
   }
 
   /** The same for some digests only: what a failed or finished operation has brought and nobody needs. */
-  collectOnly(digests: readonly Digest[]): void {
-    if (digests.length === 0) return
+  collectOnly(digests: readonly Digest[]): GarbageReport {
+    if (digests.length === 0) return { removed: [], freedBytes: 0 }
     this.#db.transaction(() => {
       for (const digest of digests)
         this.#db.run(`DELETE FROM blobs WHERE digest = ? AND ${unneeded('blobs.digest')}`, digest)
     }, 'process')
-    this.#sweep(digests)
+    const { digests: removed, freedBytes } = this.#sweep(digests)
+    return { removed, freedBytes }
   }
 
   #sweep(digests: readonly Digest[]): { freedBytes: number; digests: Digest[] } {

@@ -27,7 +27,7 @@ const collect = async (source: AsyncIterable<Uint8Array>) => {
 /** An image row that needs the blob. */
 const pin = (...digests: Digest[]) => {
   const { db } = fixture.state
-  db.run("INSERT OR IGNORE INTO images VALUES ('sha256:m', 'sha256:i', 'x', 1, 1)")
+  db.run("INSERT OR IGNORE INTO images VALUES ('sha256:m', 'sha256:i', 'x', 1, 1, NULL, NULL)")
   for (const [at, item] of digests.entries())
     db.run("INSERT INTO image_blobs VALUES ('sha256:m', ?, NULL, ?)", item, at)
 }

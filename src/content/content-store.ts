@@ -154,6 +154,11 @@ export class ContentStore {
     return this.#garbage.collect(options)
   }
 
+  /** Removes those of the blobs that no image and no lease needs. */
+  removeIfUnneeded(digests: readonly Digest[]): GarbageReport {
+    return this.#garbage.collectOnly(digests)
+  }
+
   /** Compares the records of blobs with their files. */
   check(options: CheckContentOptions = {}): Promise<readonly BlobProblem[]> {
     return this.#check.run(options)

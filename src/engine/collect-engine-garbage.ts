@@ -3,6 +3,7 @@ import { removeEmptyLeaves } from '../host/leave-cgroup.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
 import { coreTokens } from './core-tokens.ts'
+import { freeLeftOver } from './free-removed.ts'
 import type { Parts } from './parts.ts'
 import { sweepAbandoned, sweepCgroups } from './sweep-cgroups.ts'
 
@@ -36,6 +37,7 @@ export async function collectEngineGarbage(parts: Parts, call?: CallOptions): Pr
   const networks = parts.get(t.networks)
   await networks.reconcile(call)
   await networks.collectOrphans()
+  await freeLeftOver(parts)
   const kept = new Set(
     parts
       .get(t.images)
@@ -44,5 +46,6 @@ export async function collectEngineGarbage(parts: Parts, call?: CallOptions): Pr
   )
   const snapshots = await storage.removeUnused(kept, call)
   const { removed, freedBytes } = await parts.get(t.content).collectGarbage(call)
+  parts.get(t.images).sizes.forgetUnneeded()
   return { containers: swept.containers, snapshots, blobs: removed, freedBytes }
 }

@@ -100,6 +100,7 @@ export function coreParts(
       unpacker: new ChainUnpacker({
         storage: await parts.get(t.storage),
         paths: parts.get(t.state).paths,
+        sizes: parts.get(t.images).sizes,
       }),
       journal: parts.get(t.journal),
       diagnostics: parts.get(t.diagnostics),

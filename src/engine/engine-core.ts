@@ -18,6 +18,8 @@ import { coreParts } from './core-parts.ts'
 import { coreTokens } from './core-tokens.ts'
 import type { ParsedEngineOptions } from './engine-options.ts'
 import { exportContainer } from './export-container.ts'
+import { freeLeftOver } from './free-removed.ts'
+import { ImageVerbs } from './image-verbs.ts'
 import { type EngineInfo, readEngineInfo } from './info.ts'
 import type { Parts, Token } from './parts.ts'
 import { type ProbeReport, probeMachine } from './probe.ts'
@@ -36,11 +38,13 @@ export class EngineCore implements AsyncDisposable {
   readonly transfers = { loadImages, saveImages, importRootfs, pullImage, pushImage }
   readonly #parts: Parts
   readonly containers: ContainerCore
+  readonly images: ImageVerbs
   readonly #scope: Scope
 
   private constructor(parts: Parts, containers: ContainerCore, scope: Scope) {
     this.#parts = parts
     this.containers = containers
+    this.images = new ImageVerbs(parts)
     this.#scope = scope
   }
 
@@ -140,6 +144,7 @@ async function sweep(parts: Parts, { services }: ContainerCore): Promise<void> {
     await sweepCgroups(parts.get(t.host).cgroups, owner.id)
     owners.forget(owner.id)
   }
+  await freeLeftOver(parts)
   // Rules and claims that a killed process left, and foreign changes behind the backs of containers that run on.
   if (report.owners.length > 0) await parts.get(t.networks).reconcile()
   const held = services.records

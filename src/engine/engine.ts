@@ -33,6 +33,7 @@ export class Engine implements AsyncDisposable {
     this.#core = core
     this.images = new Images({
       images: () => this.#open().get(coreTokens.images),
+      verbs: () => this.#open().images,
       transfer: () => this.#open().get(coreTokens.transfer),
       registries: () => this.#open().get(coreTokens.registries),
       ...core.transfers,

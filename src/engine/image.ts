@@ -1,12 +1,9 @@
-import { parseOptionObject } from '../driver-kit/options.ts'
 import { imageErrors } from '../errors/image-errors.ts'
 import type { ImageRecord } from '../image/image-record.ts'
-import type { ImageStore, RemoveImageReport } from '../image/image-store.ts'
+import type { ImageStore } from '../image/image-store.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { HistoryEntry, ImageRunConfig } from '../oci/image-config.ts'
 import { type Operation, startOperation } from '../progress/operation.ts'
-import { familiarName, parseReference } from '../reference/reference.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
 import type { importRootfs } from '../transfer/import-rootfs.ts'
 import type { loadImages } from '../transfer/load-images.ts'
@@ -14,12 +11,17 @@ import type { pullImage } from '../transfer/pull-image.ts'
 import type { PushResult, pushImage } from '../transfer/push-image.ts'
 import type { saveImages } from '../transfer/save-images.ts'
 import type { TransferServices } from '../transfer/transfer-services.ts'
+import type { ImageHistoryEntry } from './image-history.ts'
+import type { ImageInspect } from './image-inspect.ts'
+import type { ImageVerbs } from './image-verbs.ts'
 import { relay } from './relay.ts'
+import type { RemoveImageOptions, RemoveImageReport } from './removal-reports.ts'
 
 /** What handles on images reach of their engine. */
 export interface ImageBackend {
   /** @throws `call.disposed` when the engine was disposed */
   images(): ImageStore
+  verbs(): ImageVerbs
   transfer(): Promise<TransferServices>
   registries(): Promise<RegistryClient>
   // They come with the engine, not with the handles.
@@ -28,30 +30,6 @@ export interface ImageBackend {
   readonly importRootfs: typeof importRootfs
   readonly pullImage: typeof pullImage
   readonly pushImage: typeof pushImage
-}
-
-/** Everything known about an image. */
-export interface ImageInspect {
-  /** Digest of its configuration. */
-  readonly id: Digest
-  /** Digest of its manifest. */
-  readonly manifest: Digest
-  /** As people write them: `busybox:latest`. */
-  readonly names: readonly string[]
-  readonly architecture: string
-  readonly os: string
-  readonly variant: string | null
-  readonly author: string | null
-  /** When it was built, as its configuration says. */
-  readonly created: string | null
-  /** When it came to this root. */
-  readonly loadedAt: Date
-  readonly config: ImageRunConfig
-  readonly history: readonly HistoryEntry[]
-  /** From the base up; `size` is bytes as stored. */
-  readonly layers: readonly { readonly digest: Digest; readonly diffId: Digest; readonly size: number }[]
-  /** Bytes of all its blobs as stored. */
-  readonly storedSize: number
 }
 
 /** A handle on an image: its id and verbs. It owns nothing. */
@@ -68,28 +46,17 @@ export class Image {
 
   /** @throws `image.not_found` when it was removed */
   async inspect(call?: CallOptions): Promise<ImageInspect> {
-    const record = this.#backend.images().resolve(this.id)
-    const config = await record.config(call)
-    return {
-      id: record.id,
-      manifest: record.manifest.digest,
-      names: record.names.map((name) => familiarName(parseReference(name))),
-      architecture: config.architecture,
-      os: config.os,
-      variant: config.variant ?? null,
-      author: config.author ?? null,
-      created: config.created ?? null,
-      loadedAt: record.createdAt,
-      config: config.config ?? {},
-      history: config.history ?? [],
-      layers: record.layers.map(({ digest, diffId, size }) => ({ digest, diffId, size })),
-      storedSize: record.storedSize,
-    }
+    return this.#backend.verbs().inspect(this.id, call)
   }
 
-  /** How it was built, the oldest step first, as its configuration says. @throws `image.not_found` when it was removed */
-  async history(call?: CallOptions): Promise<readonly HistoryEntry[]> {
-    return (await this.inspect(call)).history
+  /**
+   * How it was built, the oldest step first: the steps that its configuration tells of, each with the layer it made and
+   * what the files of that hold. Steps that changed the configuration only have no size.
+   *
+   * @throws `image.not_found` when it was removed
+   */
+  async history(call?: CallOptions): Promise<readonly ImageHistoryEntry[]> {
+    return this.#backend.verbs().history(this.id, call)
   }
 
   /** Gives it one more name; another image that has it loses it. @throws `reference.*` */
@@ -119,13 +86,20 @@ export class Image {
   }
 
   /**
-   * Removes it with all its names. What only it needed is freed by the next `engine.gc()`.
+   * Removes it with all its names, and with it images without a tag that it was made from. What nothing else needs is
+   * freed at once.
    *
-   * @throws `image.in_use` when containers use it, `image.several_names` without `force`
+   * @throws `image.in_use` when containers use it (`force` passes over stopped ones), `image.several_names` without
+   * `force`, `image.has_children` when other images were made from it
    */
-  async remove(options: { readonly force?: boolean } = {}, _call?: CallOptions): Promise<RemoveImageReport> {
-    const { force } = parseOptionObject('image.remove', options, { force: (value) => value === true })
-    return this.#backend.images().remove(this.id, { force: force ?? false })
+  async remove(options?: RemoveImageOptions, _call?: CallOptions): Promise<RemoveImageReport> {
+    return this.#backend.verbs().remove(this.id, options, 'image.remove')
+  }
+
+  /** Takes one of its names away; false when it does not have it. The image stays. @throws `reference.*` */
+  async untag(name: string, _call?: CallOptions): Promise<boolean> {
+    const images = this.#backend.images()
+    return images.find(name)?.id === this.id && images.untag(name)
   }
 }
 

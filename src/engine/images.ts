@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
-import { parseOptionObject } from '../driver-kit/options.ts'
+import type { ImageFilter } from '../image/image-filter.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { type Operation, type OperationContext, startOperation } from '../progress/operation.ts'
@@ -12,17 +12,10 @@ import type { SaveOptions } from '../transfer/save-images.ts'
 import type { TransferServices } from '../transfer/transfer-services.ts'
 import { Image, type ImageBackend } from './image.ts'
 import { relay } from './relay.ts'
+import type { ImagePruneFilter, ImagesPruneReport, RemoveImageOptions, RemoveImageReport } from './removal-reports.ts'
 
 /** Where an archive is read from: a path, or any stream of bytes. */
 export type ByteSource = string | Readable | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
-
-/** Which images to list. */
-export interface ImageFilter {
-  /** Only images with (false) or without (true) a name. */
-  readonly dangling?: boolean
-  /** Part of a name. */
-  readonly name?: string
-}
 
 /** The images of a root. */
 export class Images {
@@ -106,17 +99,32 @@ export class Images {
     return record && this.#handle(record)
   }
 
-  /** Newest first. */
-  async *list(filter?: ImageFilter, _call?: CallOptions): AsyncIterable<Image> {
-    const wanted = parseOptionObject('images.list', filter, {
-      dangling: (value) => value === true,
-      name: (value) => String(value),
-    })
-    for (const record of this.#backend.images().list()) {
-      if (wanted.dangling !== undefined && (record.names.length === 0) !== wanted.dangling) continue
-      if (wanted.name !== undefined && !record.names.some((name) => name.includes(wanted.name!))) continue
-      yield this.#handle(record)
-    }
+  /** Newest first. @throws `call.bad_option`, `image.bad_pattern`, `image.not_found` for `before` and `since` */
+  async *list(filter?: ImageFilter, call?: CallOptions): AsyncIterable<Image> {
+    for await (const id of this.#backend.verbs().list('images.list', filter, call)) yield new Image(this.#backend, id)
+  }
+
+  /**
+   * Takes a name away, and the image with its last name, as `docker rmi` does; by id, the image with all its names. What
+   * nothing else needs is freed at once.
+   *
+   * @throws `image.not_found`, `image.in_use`, `image.several_names`, `image.has_children`, `image.ambiguous`
+   */
+  async remove(nameOrId: string, options?: RemoveImageOptions, _call?: CallOptions): Promise<RemoveImageReport> {
+    return this.#backend.verbs().remove(nameOrId, options, 'images.remove')
+  }
+
+  /** Takes a name away; the image stays, perhaps dangling. False when there is no such name. @throws `reference.*` */
+  async untag(name: string, _call?: CallOptions): Promise<boolean> {
+    return this.#backend.verbs().untag(name)
+  }
+
+  /**
+   * Removes dangling images, or all that no container was made from. A container that is created meanwhile keeps its
+   * image.
+   */
+  async prune(filter?: ImagePruneFilter, call?: CallOptions): Promise<ImagesPruneReport> {
+    return this.#backend.verbs().prune(filter, call)
   }
 
   #handle(record: ImageRecord): Image {

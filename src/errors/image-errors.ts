@@ -7,6 +7,14 @@ export const imageErrors = defineErrors('image', {
   several_names: { kind: 'conflict', help: 'The image has several names. Remove them one by one, or use `force`.' },
   no_name: { kind: 'invalid_argument', help: 'The image has no name with a tag. Give the name it is to be pushed by.' },
   in_use: { kind: 'conflict', help: 'Containers use the image. Remove them first; `force` passes over stopped ones.' },
+  has_children: {
+    kind: 'conflict',
+    help: 'Other images were made from this one. Remove them first, or remove this one by its name.',
+  },
+  bad_pattern: {
+    kind: 'invalid_argument',
+    help: 'Patterns of names have `*`, `?`, `[a-z]`, `[^a-z]` and `\\` before a sign that is meant itself.',
+  },
   digest_name: { kind: 'invalid_argument', help: 'A new name for an image is a name with a tag, without a digest.' },
   bad_manifest: { kind: 'data_loss', help: 'The manifest or configuration breaks the OCI image specification.' },
   no_platform: {

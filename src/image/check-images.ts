@@ -119,7 +119,7 @@ async function manifestsIn({ content }: Parts): Promise<IndexedImage[]> {
     try {
       const document = asManifest(JSON.parse(await readFile(content.fileOf(digest), 'utf8')), digest)
       const mediaType = document.mediaType ?? mediaTypes.ociManifest
-      found.push({ manifest: { digest, mediaType, size }, names: [], addedAt: null })
+      found.push({ manifest: { digest, mediaType, size }, names: [], addedAt: null, parent: null })
     } catch (error) {
       // No manifest, or collected meanwhile.
       if (!isEngineError(error) && !(error instanceof SyntaxError) && errnoOf(error) !== 'ENOENT') throw error

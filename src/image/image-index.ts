@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { errnoOf } from '../errors/host-errors.ts'
-import { isDigest } from '../oci/digest.ts'
+import { type Digest, isDigest } from '../oci/digest.ts'
 import { asIndex } from '../oci/documents.ts'
 import type { Database } from '../state/database.ts'
 import { replaceFile } from '../state/replace-file.ts'
@@ -8,6 +8,8 @@ import type { ManifestRecord } from './image-record.ts'
 
 /** Source: OCI image-spec, annotations.md. Holds the canonical name, which other tools take as it is. */
 const nameAnnotation = 'org.opencontainers.image.ref.name'
+/** Id of the image it was made from. */
+const parentAnnotation = 'tscontainer.parent'
 /** When the image came to this root, ISO 8601. */
 const addedAnnotation = 'tscontainer.added'
 
@@ -16,6 +18,7 @@ export interface IndexedImage {
   readonly manifest: ManifestRecord
   readonly names: readonly string[]
   readonly addedAt: Date | null
+  readonly parent: Digest | null
 }
 
 type Row = {
@@ -23,6 +26,7 @@ type Row = {
   readonly mediaType: string
   readonly size: number
   readonly added: number
+  readonly parent: string | null
   readonly name: string | null
 }
 
@@ -65,16 +69,17 @@ export class ImageIndex {
 
   #text(): string {
     const rows = this.#db.all<Row>(
-      `SELECT images.manifest AS digest, media_type AS mediaType, manifest_size AS size, created_at AS added, name
+      `SELECT images.manifest AS digest, media_type AS mediaType, manifest_size AS size, created_at AS added, parent, name
        FROM images LEFT JOIN image_names USING (manifest) ORDER BY created_at, images.manifest, name`,
     )
-    const manifests = rows.map(({ digest, mediaType, size, added, name }) => ({
+    const manifests = rows.map(({ digest, mediaType, size, added, parent, name }) => ({
       mediaType,
       digest,
       size,
       annotations: {
         ...(name === null ? {} : { [nameAnnotation]: name }),
         [addedAnnotation]: new Date(added).toISOString(),
+        ...(parent === null ? {} : { [parentAnnotation]: parent }),
       },
     }))
     return JSON.stringify({ schemaVersion: 2, manifests })
@@ -96,11 +101,13 @@ function collect(descriptors: ReturnType<typeof asIndex>['manifests']): IndexedI
     if (!isDigest(digest)) continue
     const known = images.get(digest)
     const name = annotations?.[nameAnnotation]
+    const parent = annotations?.[parentAnnotation]
     const added = new Date(annotations?.[addedAnnotation] ?? '')
     images.set(digest, {
       manifest: { digest, mediaType, size },
       names: [...(known?.names ?? []), ...(name === undefined ? [] : [name])],
       addedAt: Number.isNaN(added.getTime()) ? (known?.addedAt ?? null) : added,
+      parent: parent !== undefined && isDigest(parent) ? parent : null,
     })
   }
   return [...images.values()]

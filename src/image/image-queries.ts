@@ -2,7 +2,8 @@ import type { ContentStore } from '../content/content-store.ts'
 import type { Digest } from '../oci/digest.ts'
 import { canonicalName, type Reference, withDefaultTag } from '../reference/reference.ts'
 import type { Database } from '../state/database.ts'
-import { type ImageLayer, ImageRecord } from './image-record.ts'
+import { ImageRecord, isTagged } from './image-record.ts'
+import type { RemovedItem } from './image-remover.ts'
 
 type ImageRow = {
   readonly manifest: Digest
@@ -10,6 +11,25 @@ type ImageRow = {
   readonly media_type: string
   readonly manifest_size: number
   readonly created_at: number
+  readonly parent: Digest | null
+}
+
+type LayerRow = {
+  readonly manifest: string
+  readonly digest: Digest
+  readonly diffId: Digest
+  readonly size: number
+}
+
+/** An image in a list: what the records say without a look at its layers. */
+export interface ListedImage {
+  readonly id: Digest
+  /** Canonical, sorted. */
+  readonly names: readonly string[]
+  /** When it came to this root. */
+  readonly createdAt: Date
+  /** No tag, and no image was made from it. */
+  readonly dangling: boolean
 }
 
 /** Reads image records. Several manifests may share an id; a named one comes first, then the newest. */
@@ -64,9 +84,68 @@ export class ImageQueries {
       .map((row) => row.manifest)
   }
 
-  all(): ImageRecord[] {
-    const ids = this.#db.all<{ id: Digest }>('SELECT id FROM images GROUP BY id ORDER BY MAX(created_at) DESC, id')
-    return ids.map((row) => this.byDigest(row.id)!)
+  /** Newest first; `base`: only those whose lowest layer has this diff id. */
+  all(base?: Digest): ImageRecord[] {
+    const [where, values] =
+      base === undefined
+        ? ['1', []]
+        : ['manifest IN (SELECT manifest FROM image_blobs WHERE position = 1 AND diff_id = ?)', [base]]
+    const rows = this.#db.all<ImageRow>(`SELECT images.* FROM images WHERE ${where} ${order}`, ...values)
+    const layers = Map.groupBy(this.#db.all<LayerRow>(layersOf(where), ...values), (row) => row.manifest)
+    const names = this.#namesById()
+    const byId = [...Map.groupBy(rows, (row) => row.id)]
+    return byId
+      .map(([id, manifests]) => ({ manifests, names: names.get(id) ?? [], added: lastAdded(manifests) }))
+      .sort((a, b) => b.added - a.added || compare(a.manifests[0]!.id, b.manifests[0]!.id))
+      .map((image) => this.#make(image.manifests, image.names, layers.get(image.manifests[0]!.manifest) ?? []))
+  }
+
+  /** Newest first. */
+  listed(): ListedImage[] {
+    const rows = this.#db.all<{ id: Digest; added: number; children: number }>(
+      `SELECT id, MAX(created_at) AS added, EXISTS (SELECT 1 FROM images AS child WHERE child.parent = images.id) AS children
+       FROM images GROUP BY id ORDER BY added DESC, id`,
+    )
+    const names = this.#namesById()
+    return rows.map(({ id, added, children }) => {
+      const own = names.get(id) ?? []
+      return { id, names: own, createdAt: new Date(added), dangling: children === 0 && !own.some(isTagged) }
+    })
+  }
+
+  /** Ids of images that were made from this one. */
+  childrenOf(id: Digest): Digest[] {
+    return this.#db
+      .all<{ id: Digest }>('SELECT DISTINCT id FROM images WHERE parent = ? AND id <> ?', id, id)
+      .map((row) => row.id)
+  }
+
+  /** All that the manifests of an image's id need. */
+  itemsOf(record: ImageRecord): RemovedItem[] {
+    const blobs = this.#db.all<{ digest: Digest }>(
+      'SELECT DISTINCT image_blobs.digest FROM image_blobs JOIN images USING (manifest) WHERE id = ?',
+      record.id,
+    )
+    const bytesOf = (diffId: Digest) =>
+      this.#db.get<{ bytes: number }>('SELECT bytes FROM layers WHERE diff_id = ?', diffId)?.bytes ?? 0
+    const { chain, layers, manifests } = record
+    return [
+      ...[...manifests, ...blobs.map((row) => row.digest)].map((item) => ({ kind: 'blob' as const, item, bytes: 0 })),
+      ...chain.map((item, at) => ({ kind: 'snapshot' as const, item, bytes: bytesOf(layers[at]!.diffId) })).reverse(),
+    ]
+  }
+
+  #namesById(): ReadonlyMap<string, readonly string[]> {
+    const rows = this.#db.all<{ id: string; name: string }>(
+      'SELECT id, name FROM image_names JOIN images USING (manifest) ORDER BY name',
+    )
+    const names = new Map<string, string[]>()
+    for (const { id, name } of rows) {
+      const own = names.get(id)
+      if (own) own.push(name)
+      else names.set(id, [name])
+    }
+    return names
   }
 
   #named(name: string): ImageRecord | null {
@@ -78,24 +157,38 @@ export class ImageQueries {
   }
 
   #record(row: ImageRow): ImageRecord {
-    const manifests = this.#db.all<{ manifest: Digest }>(`SELECT manifest FROM images WHERE id = ? ${order}`, row.id)
+    const others = this.#db.all<ImageRow>(`SELECT images.* FROM images WHERE id = ? ${order}`, row.id)
     const names = this.#db.all<{ name: string }>(
       'SELECT name FROM image_names JOIN images USING (manifest) WHERE id = ? ORDER BY name',
       row.id,
     )
-    const layers = this.#db.all<ImageLayer & Record<string, unknown>>(
-      `SELECT image_blobs.digest AS digest, diff_id AS diffId, coalesce(size, 0) AS size FROM image_blobs
-       LEFT JOIN blobs USING (digest) WHERE manifest = ? AND diff_id IS NOT NULL ORDER BY position`,
-      row.manifest,
+    const layers = this.#db.all<LayerRow>(layersOf('manifest = ?'), row.manifest)
+    const manifests = [row, ...others.filter((other) => other.manifest !== row.manifest)]
+    return this.#make(
+      manifests,
+      names.map((other) => other.name),
+      layers,
+      others.map((other) => other.manifest),
     )
+  }
+
+  /** `rows` are those of one id, the one that was asked for first. */
+  #make(
+    rows: readonly ImageRow[],
+    names: readonly string[],
+    layers: readonly LayerRow[],
+    manifests = rows.map((row) => row.manifest),
+  ): ImageRecord {
+    const { id, manifest, media_type, manifest_size, created_at } = rows[0]!
     return new ImageRecord(
       {
-        id: row.id,
-        manifest: { digest: row.manifest, mediaType: row.media_type, size: row.manifest_size },
-        manifests: manifests.map((other) => other.manifest),
-        names: names.map((other) => other.name),
+        id,
+        manifest: { digest: manifest, mediaType: media_type, size: manifest_size },
+        manifests,
+        names,
         layers: layers.map(({ digest, diffId, size }) => ({ digest, diffId, size })),
-        createdAt: new Date(row.created_at),
+        createdAt: new Date(created_at),
+        parent: rows.find((row) => row.parent !== null)?.parent ?? null,
       },
       this.#content,
     )
@@ -104,3 +197,11 @@ export class ImageQueries {
 
 const order = `ORDER BY EXISTS (SELECT 1 FROM image_names WHERE image_names.manifest = images.manifest) DESC,
   images.created_at DESC, images.manifest`
+
+const layersOf = (condition: string) =>
+  `SELECT manifest, image_blobs.digest AS digest, diff_id AS diffId, coalesce(size, 0) AS size FROM image_blobs
+   LEFT JOIN blobs USING (digest) WHERE ${condition} AND diff_id IS NOT NULL ORDER BY manifest, position`
+
+const lastAdded = (rows: readonly ImageRow[]): number => Math.max(...rows.map((row) => row.created_at))
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

@@ -28,7 +28,11 @@ export interface ImageFacts {
   readonly names: readonly string[]
   readonly layers: readonly ImageLayer[]
   readonly createdAt: Date
+  readonly parent: Digest | null
 }
+
+/** Whether a name has a tag; one with only a digest does not keep an image from being dangling. */
+export const isTagged = (name: string): boolean => !name.includes('@')
 
 /**
  * An image on this root as it was when it was looked up: one manifest, known by its configuration's digest (Docker's
@@ -47,6 +51,8 @@ export class ImageRecord implements ImageFacts {
   readonly layers: readonly ImageLayer[]
   /** When it came to this root, not when it was built. */
   readonly createdAt: Date
+  /** Id of the image it was made from on this root, if that is known. */
+  readonly parent: Digest | null
   readonly #content: ContentStore
 
   constructor(facts: ImageFacts, content: ContentStore) {
@@ -56,6 +62,7 @@ export class ImageRecord implements ImageFacts {
     this.names = facts.names
     this.layers = facts.layers
     this.createdAt = facts.createdAt
+    this.parent = facts.parent
     this.#content = content
   }
 

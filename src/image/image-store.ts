@@ -2,16 +2,21 @@ import type { ContentStore } from '../content/content-store.ts'
 import type { Lease } from '../content/lease.ts'
 import { imageErrors } from '../errors/image-errors.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
+import { chainIds } from '../oci/chain-id.ts'
 import type { Digest } from '../oci/digest.ts'
+import { asImageConfig } from '../oci/documents.ts'
+import type { ImageConfig } from '../oci/image-config.ts'
 import { parseImageSelector } from '../reference/image-selector.ts'
 import { canonicalName, familiarName, normalizeName, parseReference, withDefaultTag } from '../reference/reference.ts'
 import type { Database } from '../state/database.ts'
 import type { EventJournal } from '../state/event-journal.ts'
 import { type CheckedImage, checkImage } from './check-image.ts'
 import { ImageIndex, type IndexedImage } from './image-index.ts'
-import { ImageQueries } from './image-queries.ts'
+import { ImageQueries, type ListedImage } from './image-queries.ts'
 import type { ImageRecord, ManifestRecord } from './image-record.ts'
-import { type ImageUser, planRemoval, type RemovalPlan } from './removal-rules.ts'
+import { type ImageRemoval, ImageRemover, type PruneScope, type RemoveRules } from './image-remover.ts'
+import { LayerSizes } from './layer-sizes.ts'
+import type { ImageUser } from './removal-rules.ts'
 
 export interface ImageStoreInit {
   readonly db: Database
@@ -28,12 +33,13 @@ export interface CreateImageOptions extends CallOptions {
   readonly lease: Lease
 }
 
-/** What a removal took away. */
-export interface RemoveImageReport {
-  /** Canonical names that are gone. */
-  readonly untagged: readonly string[]
-  /** Ids of images that are gone. Their blobs go with the next collection. */
-  readonly deleted: readonly Digest[]
+/** An image whose manifest, configuration and layers are in the content store. */
+export interface ImageToRecord {
+  readonly manifest: ManifestRecord
+  /** Any spelling; a name that another image has moves to this one. */
+  readonly names: readonly string[]
+  /** Id of the image here that it was made from. */
+  readonly parent?: Digest | null | undefined
 }
 
 /** Which images there are and what they are called. The bytes are the content store's. */
@@ -43,15 +49,18 @@ export class ImageStore {
   readonly #db: Database
   readonly #content: ContentStore
   readonly #journal: EventJournal
-  readonly #usersOf: ImageStoreInit['usersOf']
   readonly #queries: ImageQueries
+  readonly #remover: ImageRemover
+  readonly sizes: LayerSizes
 
   constructor(init: ImageStoreInit) {
     this.#db = init.db
     this.#content = init.content
     this.#journal = init.journal
-    this.#usersOf = init.usersOf
     this.#queries = new ImageQueries(init.db, init.content)
+    const { db, journal, usersOf } = init
+    this.#remover = new ImageRemover({ db, journal, usersOf, queries: this.#queries })
+    this.sizes = new LayerSizes(init.db)
     this.index = new ImageIndex(init.content.indexFile, init.db)
   }
 
@@ -68,15 +77,15 @@ export class ImageStore {
 
   /** Records several images at once: all of them or, when one is wrong, none. @throws as `create` */
   async createAll(
-    images: readonly { readonly manifest: ManifestRecord; readonly names: readonly string[] }[],
+    images: readonly ImageToRecord[],
     options: Omit<CreateImageOptions, 'names'> & { readonly action?: 'load' | 'import' | 'pull' | undefined },
   ): Promise<ImageRecord[]> {
     const checked: CheckedImage[] = []
     for (const { manifest, names } of images)
       checked.push({ ...(await checkImage(manifest, this.#content, options)), names: names.map(normalizeName) })
     this.#db.transaction(() => {
-      for (const image of checked) {
-        this.#insert(image)
+      for (const [at, image] of checked.entries()) {
+        this.#insert(image, images[at]?.parent ?? null)
         for (const name of new Set(image.names)) this.#name(name, image.manifest.digest, image.id)
         if (options.action) this.#journal.append({ type: 'image', action: options.action, subject: image.id })
       }
@@ -92,7 +101,7 @@ export class ImageStore {
       checked.push({ ...(await checkImage(manifest, this.#content, options)), names: names.map(normalizeName) })
     this.#db.transaction(() => {
       for (const [at, image] of checked.entries()) {
-        this.#insert(image, images[at]?.addedAt ?? new Date())
+        this.#insert(image, images[at]?.parent ?? null, images[at]?.addedAt ?? new Date())
         for (const name of new Set(image.names)) this.#name(name, image.manifest.digest, image.id)
       }
       this.index.write()
@@ -128,9 +137,29 @@ export class ImageStore {
     })
   }
 
+  /** Like `list`, without a look at layers. */
+  listed(): ListedImage[] {
+    return this.#queries.listed()
+  }
+
+  /** Ids of images that were made from this one. */
+  childrenOf(id: Digest): readonly Digest[] {
+    return this.#queries.childrenOf(id)
+  }
+
   /** One record per id, the newest first. */
   list(): ImageRecord[] {
     return this.#queries.all()
+  }
+
+  /** The configuration of an id that is here. @throws `content.not_found`, `content.digest_mismatch` */
+  async readConfig(id: Digest, call?: CallOptions): Promise<ImageConfig> {
+    return asImageConfig(await this.#content.readJson(id, { ...call }), id)
+  }
+
+  /** Those whose lowest layer has this diff id. */
+  listOnBase(diffId: Digest): ImageRecord[] {
+    return this.#queries.all(diffId)
   }
 
   /** Gives an image one more name, or moves the name here. @throws `image.digest_name`, `image.not_found`, `reference.*` */
@@ -152,43 +181,54 @@ export class ImageStore {
     })
   }
 
-  /** Takes a name away; the image stays, perhaps without a name. False when there is no such name. */
+  /** Takes a name away; the image stays, perhaps without a name. False when there is no such name. @throws `reference.*` */
   untag(name: string): boolean {
     const canonical = normalizeName(name)
     return this.#db.transaction(() => {
       const record = this.#queries.byReference(parseReference(canonical))
       if (!record?.names.includes(canonical)) return false
-      this.#unname(canonical, record.id)
+      this.#remover.unname(canonical, record.id)
       this.index.write()
       return true
     })
   }
 
   /**
-   * Removes a name, and the image with its last name; by id, the image with all its names (several need `force`). Rules
-   * as Docker's: images of running containers stay; those of stopped ones need `force`.
+   * Removes a name, and the image with its last name; by id, the image with all its names. The rules: `planRemoval`.
+   * What only it needed is to be freed after that.
    *
-   * @throws `image.not_found`, `image.in_use`, `image.several_names`, `image.ambiguous`
+   * @throws `image.not_found`, `image.in_use`, `image.several_names`, `image.has_children`, `image.ambiguous`
    */
-  remove(text: string, options: { readonly force?: boolean | undefined } = {}): RemoveImageReport {
+  remove(text: string, rules: RemoveRules = {}): ImageRemoval {
     return this.#db.transaction(() => {
       const record = this.resolve(text)
-      const name = this.#nameMeant(text, record)
-      const plan = planRemoval(record, name, this.#usersOf(record.id), options.force ?? false)
-      const report = this.#carryOut(plan, record)
+      const removal = this.#remover.remove(record, this.#nameMeant(text, record), rules)
       this.index.write()
-      return report
+      return removal
     })
   }
 
-  #insert({ manifest, id, blobs }: CheckedImage, addedAt = new Date()): void {
+  /** Removes those of the images that fit the scope when it is their turn, and that nothing needs. */
+  prune(ids: readonly Digest[], scope: PruneScope): ImageRemoval {
+    return this.#db.transaction(() => {
+      const removal = this.#remover.prune(ids, scope)
+      if (removal.deleted.length > 0) this.index.write()
+      return removal
+    })
+  }
+
+  #insert({ manifest, id, blobs }: CheckedImage, parent: Digest | null, addedAt = new Date()): void {
+    const chain = chainIds(blobs.flatMap(({ diffId }) => diffId ?? [])).at(-1) ?? null
     this.#db.run(
-      'INSERT OR IGNORE INTO images (manifest, id, media_type, manifest_size, created_at) VALUES (?, ?, ?, ?, ?)',
+      `INSERT INTO images (manifest, id, media_type, manifest_size, created_at, chain, parent) VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (manifest) DO UPDATE SET parent = coalesce(parent, excluded.parent)`,
       manifest.digest,
       id,
       manifest.mediaType,
       manifest.size,
       addedAt.getTime(),
+      chain,
+      parent === id ? null : parent,
     )
     for (const [position, { digest, diffId }] of blobs.entries())
       this.#db.run(
@@ -198,14 +238,6 @@ export class ImageStore {
         diffId,
         position,
       )
-  }
-
-  #carryOut(plan: RemovalPlan, record: ImageRecord): RemoveImageReport {
-    for (const name of plan.untag) this.#unname(name, record.id)
-    if (!plan.remove) return { untagged: plan.untag, deleted: [] }
-    for (const manifest of record.manifests) this.#db.run('DELETE FROM images WHERE manifest = ?', manifest)
-    this.#journal.append({ type: 'image', action: 'delete', subject: record.id })
-    return { untagged: plan.untag, deleted: [record.id] }
   }
 
   /** The recorded name that a text stands for; null when it is an id. */
@@ -226,18 +258,6 @@ export class ImageStore {
       Date.now(),
     )
     this.#journal.append({ type: 'image', action: 'tag', subject: id, attributes: { name: shown(name) } })
-  }
-
-  #unname(name: string, id: Digest): void {
-    this.#db.run('DELETE FROM image_names WHERE name = ?', name)
-    // A second packing of a named image that lost its own last name would be out of everybody's sight.
-    this.#db.run(
-      `DELETE FROM images WHERE id = ?1
-       AND NOT EXISTS (SELECT 1 FROM image_names WHERE image_names.manifest = images.manifest)
-       AND EXISTS (SELECT 1 FROM images AS other JOIN image_names ON image_names.manifest = other.manifest WHERE other.id = ?1)`,
-      id,
-    )
-    this.#journal.append({ type: 'image', action: 'untag', subject: id, attributes: { name: shown(name) } })
   }
 }
 

@@ -16,6 +16,8 @@ export interface LayerJobResult {
   /** Bytes of the uncompressed tar. */
   readonly size: number
   readonly entries: number
+  /** Bytes of regular files. */
+  readonly fileBytes: number
   readonly compression: Compression
 }
 

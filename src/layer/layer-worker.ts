@@ -54,7 +54,8 @@ async function apply(fd: number, { source, limits }: LayerJob, compression: Comp
   } finally {
     writer.close()
   }
-  return { diffId: `sha256:${hash.digest('hex')}`, size: total.bytes, entries: parser.entries, compression }
+  const { entries, fileBytes } = parser
+  return { diffId: `sha256:${hash.digest('hex')}`, size: total.bytes, entries, fileBytes, compression }
 }
 
 function readPlain(fd: number, { offset, length }: LayerJob['source'], take: (chunk: Buffer) => void): void {

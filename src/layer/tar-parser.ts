@@ -45,6 +45,7 @@ export class TarParser {
   #longName: Buffer | null = null
   #longLink: Buffer | null = null
   #entries = 0
+  #fileBytes = 0
   #zeroBlocks = 0
 
   constructor(visitor: TarVisitor, limits: LayerLimits = defaultLayerLimits) {
@@ -54,6 +55,11 @@ export class TarParser {
 
   get entries(): number {
     return this.#entries
+  }
+
+  /** Of regular files, holes included. */
+  get fileBytes(): number {
+    return this.#fileBytes
   }
 
   push(chunk: Buffer): void {
@@ -206,6 +212,7 @@ export class TarParser {
       throw this.#tooLarge('number of entries', this.#entries, this.#limits.entries)
     if (entry && sparse && sparse.reduce((sum, { length }) => sum + length, 0) !== stored)
       throw malformed(`the map of the sparse file ${entry.path} does not fit its data`)
+    if (entry?.type === 'file') this.#fileBytes += entry.size
     if (entry) this.#visitor.entry(entry)
     this.#afterBody = padding(body)
     if (body > 0) this.#state = { at: 'body', left: body, visible: entry?.type === 'file' }

@@ -122,6 +122,10 @@ export class LocalSnapshots implements SnapshotService {
     return removed
   }
 
+  removeIfUnused(ids: readonly string[], call?: CallOptions) {
+    return this.#collector.removeIfUnused(ids, call)
+  }
+
   async sweep(deadOwners: readonly string[], call?: CallOptions): Promise<readonly string[]> {
     const orphans = this.#records.orphanedDrafts(new Set(deadOwners))
     for (const { id } of orphans) {

@@ -37,6 +37,26 @@ export class SnapshotCollector {
     return removed
   }
 
+  /**
+   * Removes those of the snapshots that nothing needs now; children come before their parents. `busy` are those that
+   * somebody is at work on.
+   */
+  async removeIfUnused(
+    ids: readonly string[],
+    call?: CallOptions,
+  ): Promise<{ readonly removed: readonly string[]; readonly busy: readonly string[] }> {
+    const removed: string[] = []
+    const busy: string[] = []
+    for (const id of ids) {
+      throwIfAborted(call, 'Removing layers')
+      if (!this.#records.hasSnapshot(id)) continue
+      const done = await this.#removeRecorded(id, call)
+      if (done === true) removed.push(id)
+      else if (done === null) busy.push(id)
+    }
+    return { removed, busy }
+  }
+
   /** Removes snapshots of the driver that have no row: a crash came between commit and record, or during removal. */
   async removeUnrecorded(call?: CallOptions): Promise<readonly string[]> {
     const found: SnapshotInfo[] = []
@@ -56,13 +76,14 @@ export class SnapshotCollector {
     return removed
   }
 
-  async #removeRecorded(id: string, call: CallOptions | undefined): Promise<boolean> {
+  /** Null when somebody is at work on it, or when it could not be deleted. */
+  async #removeRecorded(id: string, call: CallOptions | undefined): Promise<boolean | null> {
     const lock = this.#locks.try(id)
-    if (!lock) return false
+    if (!lock) return null
     try {
       // From here on no draft can be made upon it; a crash now leaves a tree without a row, which is found again.
       if (!this.#records.deleteSnapshotIfUnused(id)) return false
-      return await this.#remove(id, call)
+      return (await this.#remove(id, call)) || null
     } finally {
       lock[Symbol.dispose]()
     }

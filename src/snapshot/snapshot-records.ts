@@ -73,7 +73,7 @@ export class SnapshotRecords {
     this.#db.transaction(() => this.#db.run('DELETE FROM snapshots WHERE driver = ? AND id = ?', this.#driver, id))
   }
 
-  /** Deletes the row unless a draft, a snapshot or a lease needs it; false then. */
+  /** Deletes the row unless a draft, a snapshot, an image or a lease needs it; false then. */
   deleteSnapshotIfUnused(id: string): boolean {
     return this.#db.transaction(() => {
       if (this.#isUsed(id)) return false
@@ -143,6 +143,7 @@ export class SnapshotRecords {
     return (
       has('SELECT 1 FROM drafts WHERE driver = ? AND parent = ?', this.#driver, id) ||
       has('SELECT 1 FROM snapshots WHERE driver = ? AND parent = ?', this.#driver, id) ||
+      has('SELECT 1 FROM images WHERE chain = ?', id) ||
       has("SELECT 1 FROM lease_items WHERE kind = 'snapshot' AND item = ?", id)
     )
   }

@@ -85,6 +85,14 @@ export interface SnapshotService extends AsyncDisposable {
   health(call?: CallOptions): Promise<StorageHealth>
   /** Removes snapshots that no kept chain, draft or lease needs; gives back their chain ids. */
   removeUnused(keep: ReadonlySet<string>, call?: CallOptions): Promise<readonly string[]>
+  /**
+   * Removes those of the snapshots that no image, draft, snapshot or lease needs; children come before their parents.
+   * `busy`: somebody is at work on them. Their files are deleted after that.
+   */
+  removeIfUnused(
+    ids: readonly string[],
+    call?: CallOptions,
+  ): Promise<{ readonly removed: readonly string[]; readonly busy: readonly string[] }>
   /** Removes what dead owners left half made, and container drafts that no container record names. */
   sweep(deadOwners: readonly string[], call?: CallOptions): Promise<readonly string[]>
   check(options?: CheckStorageOptions): Promise<readonly StorageProblem[]>

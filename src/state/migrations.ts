@@ -1,9 +1,10 @@
 import { stateErrors } from '../errors/state-errors.ts'
 import type { Database } from './database.ts'
 import { version1 } from './schema/version-1.ts'
+import { version2 } from './schema/version-2.ts'
 
 /** Step n brings format n to format n + 1. Steps are appended, never edited. */
-const steps: readonly string[] = [version1]
+const steps: readonly ((db: Database) => void)[] = [(db) => db.exec(version1), version2]
 
 /** The format this version writes. */
 export const currentFormat = steps.length
@@ -22,7 +23,7 @@ export function migrate(db: Database, root: string): void {
         subject: { type: 'root', id: root },
         details: { found, known: currentFormat },
       })
-    for (let format = found; format < currentFormat; format++) db.exec(steps[format]!)
+    for (let format = found; format < currentFormat; format++) steps[format]!(db)
     if (found < currentFormat) db.exec(`PRAGMA user_version=${currentFormat}`)
   })
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, rmdirSync } from 'node:fs'
+import type { LayerSizes } from '../image/layer-sizes.ts'
 import { applyLayer } from '../layer/apply-layer.ts'
 import type { LayerLimits } from '../layer/layer-limits.ts'
 import { ByteMeter } from '../progress/byte-meter.ts'
@@ -10,6 +11,7 @@ import type { LayerToUnpack, LayerUnpacker, UnpackOptions } from './layer-unpack
 export interface ChainUnpackerInit {
   readonly storage: SnapshotService
   readonly paths: RootPaths
+  readonly sizes: LayerSizes
   readonly limits?: Partial<LayerLimits> | undefined
 }
 
@@ -22,7 +24,7 @@ export class ChainUnpacker implements LayerUnpacker {
   }
 
   async unpack(layers: readonly LayerToUnpack[], { lease, report, signal }: UnpackOptions): Promise<void> {
-    const { storage, paths, limits } = this.#init
+    const { storage, paths, limits, sizes } = this.#init
     const applied = new Set<number>()
     await storage.ensureChain(
       layers,
@@ -33,7 +35,7 @@ export class ChainUnpacker implements LayerUnpacker {
         const target = paths.workMount(`layer-${randomBytes(8).toString('hex')}`)
         mkdirSync(target, { recursive: true, mode: 0o700 })
         try {
-          await applyLayer(
+          const { fileBytes } = await applyLayer(
             await source,
             { target, mounts },
             {
@@ -43,6 +45,7 @@ export class ChainUnpacker implements LayerUnpacker {
               onBytes: (bytes) => meter?.add(bytes - meter.done),
             },
           )
+          sizes.record(diffId, fileBytes)
         } finally {
           rmdirSync(target)
         }

@@ -1,0 +1,37 @@
+import { chainIds } from '../../oci/chain-id.ts'
+import type { Digest } from '../../oci/digest.ts'
+import type { Database } from '../database.ts'
+
+/**
+ * Images know the top of their chain, so that a collection can ask in one transaction who needs a layer, and the image
+ * they were made from. `layers`: what the regular files of a layer hold, known once it was unpacked. `removals`: what
+ * may have become unneeded by a removal that has not yet been finished.
+ */
+const tables = `
+ALTER TABLE images ADD COLUMN chain TEXT;
+ALTER TABLE images ADD COLUMN parent TEXT;
+CREATE INDEX images_chain ON images(chain);
+CREATE INDEX images_parent ON images(parent);
+CREATE TABLE layers (
+  diff_id TEXT PRIMARY KEY,
+  bytes INTEGER NOT NULL
+) STRICT;
+CREATE TABLE removals (
+  kind TEXT NOT NULL CHECK (kind IN ('blob', 'snapshot')),
+  item TEXT NOT NULL,
+  PRIMARY KEY (kind, item)
+) STRICT;
+`
+
+/** Format 1 to format 2. */
+export function version2(db: Database): void {
+  db.exec(tables)
+  for (const { manifest } of db.all<{ manifest: string }>('SELECT manifest FROM images')) {
+    const layers = db.all<{ diff_id: Digest }>(
+      'SELECT diff_id FROM image_blobs WHERE manifest = ? AND diff_id IS NOT NULL ORDER BY position',
+      manifest,
+    )
+    const top = chainIds(layers.map((layer) => layer.diff_id)).at(-1) ?? null
+    db.run('UPDATE images SET chain = ? WHERE manifest = ?', top, manifest)
+  }
+}

@@ -1,0 +1,34 @@
+import type { ContentStore } from '../content/content-store.ts'
+import type { ImageLayer } from '../image/image-record.ts'
+import type { LayerSizes } from '../image/layer-sizes.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+
+/**
+ * Bytes of the regular files of layers, by diff id. Those that were not unpacked under these records (format 1, records
+ * built anew) are read once; those whose blobs are not here are left out.
+ */
+export async function measureLayers(
+  { content, sizes }: { readonly content: ContentStore; readonly sizes: LayerSizes },
+  layers: readonly ImageLayer[],
+  call?: CallOptions,
+): Promise<ReadonlyMap<string, number>> {
+  const known = new Map<string, number>()
+  for (const { diffId, digest } of layers) {
+    const bytes = sizes.get(diffId) ?? (content.has(digest) ? await measure(content, digest, call) : null)
+    if (bytes === null) continue
+    if (sizes.get(diffId) === null) sizes.record(diffId, bytes)
+    known.set(diffId, bytes)
+  }
+  return known
+}
+
+async function measure(content: ContentStore, digest: ImageLayer['digest'], call?: CallOptions): Promise<number> {
+  const [{ decompressed }, { TarParser }] = await Promise.all([
+    import('../archive/compression.ts'),
+    import('../layer/tar-parser.ts'),
+  ])
+  const parser = new TarParser({ entry() {}, data() {}, end() {} })
+  for await (const chunk of decompressed(content.openRead(digest, { ...call }), call)) parser.push(Buffer.from(chunk))
+  parser.finish()
+  return parser.fileBytes
+}
