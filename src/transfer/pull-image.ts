@@ -1,25 +1,25 @@
 import type { Lease } from '../content/lease.ts'
 import { type EngineError, isEngineError } from '../errors/engine-error.ts'
 import { imageErrors } from '../errors/image-errors.ts'
-import { registryErrors } from '../errors/registry-errors.ts'
-import { choosePlatform, parsePlatform, rankPlatforms } from '../image/choose-platform.ts'
+import { parsePlatform, rankPlatforms } from '../image/choose-platform.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { WorkQueue } from '../lifetime/queue.ts'
 import { chainIds } from '../oci/chain-id.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
-import { asImageConfig, asIndex, asManifest } from '../oci/documents.ts'
-import { isIndexType } from '../oci/media-types.ts'
+import { asImageConfig } from '../oci/documents.ts'
 import { hostPlatform, type Platform } from '../oci/platform.ts'
 import { type Operation, startOperation } from '../progress/operation.ts'
 import type { ProgressSink } from '../progress/progress-event.ts'
 import { canonicalName, parseReference, type Reference, withDefaultTag } from '../reference/reference.ts'
+import { describeRateLimit } from '../registry/rate-limit.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
-import type { RemoteManifest, RemoteRepository } from '../registry/remote-repository.ts'
+import type { RemoteRepository } from '../registry/remote-repository.ts'
 import { retrying } from '../registry/retry.ts'
 import { allOrAbort } from './all-or-abort.ts'
 import type { LayerFile } from './layer-unpacker.ts'
+import { resolveManifest } from './resolve-manifest.ts'
 import { checkPullOptions, type PullPolicy } from './transfer-options.ts'
 import type { TransferServices } from './transfer-services.ts'
 
@@ -32,8 +32,8 @@ export interface PullOptions extends CallOptions {
 
 // As Docker: more would only share the same line.
 const parallelBlobs = 3
-const deepestIndex = 3
-const mostConfigBytes = 4 << 20
+/** A server that breaks off after each byte is not to be asked for ever. */
+const leastProgress = 64 << 10
 
 interface PullContext {
   readonly services: TransferServices
@@ -97,7 +97,7 @@ async function fromFirstEndpoint<T>(
     try {
       return await work(repository)
     } catch (error) {
-      if (!isEngineError(error) || !error.code.startsWith('registry.')) throw error
+      if (!isEngineError(error) || !isOfSource(error)) throw error
       report({ type: 'message', text: `${repository.endpoint.base.host}: ${error.message} Going on with the next.` })
     }
   return work(repositories.at(-1)!)
@@ -116,13 +116,14 @@ async function pullFrom(
   try {
     const context: PullContext = { ...call, services, repository, lease }
     report({ type: 'stage', stage: 'resolve' })
-    const manifest = await findManifest(repository, reference, platform, { signal })
-    const document = asManifest(parse(manifest), manifest.digest)
+    const { manifest, document, rateLimit } = await resolveManifest(repository, reference, platform, { signal })
+    if (rateLimit)
+      report({ type: 'message', text: `${repository.endpoint.base.host}: ${describeRateLimit(rateLimit)}.` })
     // At once, so that what another pull has brought of them stays although that one fails.
     for (const { digest } of [document.config, ...document.layers]) lease.addBlob(digest)
     await content.ingest([manifest.bytes], { lease, signal, expected: facts(manifest.digest, manifest.bytes.length) })
     report({ type: 'stage', stage: 'fetch' })
-    await fetchBlob(document.config, context, mostConfigBytes)
+    await fetchBlob(document.config, context)
     const config = asImageConfig(await content.readJson(document.config.digest, { signal }), document.config.digest)
     const diffIds = config.rootfs.diff_ids
     if (diffIds.length !== document.layers.length)
@@ -148,7 +149,12 @@ async function pullFrom(
   }
 }
 
-const mayGoOn = ({ kind, code }: EngineError): boolean => kind === 'aborted' || code.startsWith('registry.')
+const mayGoOn = ({ kind, code }: EngineError): boolean =>
+  kind === 'aborted' || (code.startsWith('registry.') && kind !== 'data_loss' && kind !== 'unsupported')
+
+/** Whether another registry with the same image might do better. */
+const isOfSource = ({ kind, code }: EngineError): boolean =>
+  code.startsWith('registry.') || (kind === 'data_loss' && /^(content|image|layer)\./.test(code))
 
 /** Fetches layers side by side and unpacks each as soon as it and those below it are here. */
 async function fetchAndUnpack(
@@ -175,9 +181,9 @@ async function fetchLayer(layer: Descriptor, context: PullContext): Promise<Laye
 }
 
 /** Stores a blob that is not here yet; gives its size. */
-async function fetchBlob({ digest, size }: Descriptor, context: PullContext, maxSize = size): Promise<number> {
+async function fetchBlob({ digest, size }: Descriptor, context: PullContext): Promise<number> {
   const { services, repository, lease, signal, report, attempts } = context
-  let best = -1
+  let best = 0
   let reached = 0
   const blob = await retrying(
     `Fetching ${digest}`,
@@ -190,13 +196,13 @@ async function fetchBlob({ digest, size }: Descriptor, context: PullContext, max
             reached = bytes
           })
         },
-        { lease, signal, report, expected: facts(digest, size), ref: `pull:${digest}`, maxSize },
+        { lease, signal, report, expected: facts(digest, size), ref: `pull:${digest}`, maxSize: size },
       ),
     {
       attempts,
       signal,
       progressed: () => {
-        const further = reached > best
+        const further = reached >= best + leastProgress
         best = Math.max(best, reached)
         return further
       },
@@ -215,40 +221,6 @@ async function* counted(
     yield chunk
     at += chunk.length
     tell(at)
-  }
-}
-
-/** Goes down through indexes to the manifest for the platform. */
-async function findManifest(
-  repository: RemoteRepository,
-  reference: Reference,
-  platform: Platform,
-  call: CallOptions,
-): Promise<RemoteManifest> {
-  let wanted: string = reference.digest ?? reference.tag ?? 'latest'
-  for (let depth = 0; depth <= deepestIndex; depth++) {
-    const manifest = await repository.manifest(wanted, call)
-    const document = parse(manifest)
-    const isIndex =
-      isIndexType(manifest.mediaType) || (typeof document === 'object' && document !== null && 'manifests' in document)
-    if (!isIndex) return manifest
-    wanted = choosePlatform(asIndex(document, manifest.digest).manifests, platform).digest
-  }
-  throw registryErrors.error('bad_answer', {
-    message: `${canonicalName(reference)} is an index of indexes, more than ${deepestIndex} deep.`,
-    subject: { type: 'image', id: canonicalName(reference) },
-  })
-}
-
-function parse({ bytes, digest }: RemoteManifest): unknown {
-  try {
-    return JSON.parse(bytes.toString())
-  } catch (error) {
-    throw imageErrors.error('bad_manifest', {
-      message: `The manifest ${digest} is not JSON.`,
-      subject: { type: 'manifest', id: digest },
-      cause: error,
-    })
   }
 }
 

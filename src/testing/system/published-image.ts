@@ -6,6 +6,7 @@ import { type Digest, digestOf } from '../../oci/digest.ts'
 import { mediaTypes } from '../../oci/media-types.ts'
 import { parseReference } from '../../reference/reference.ts'
 import { openRegistries } from '../../registry/open-registries.ts'
+import { sendBlob } from '../../registry/send-blob.ts'
 import { configOf, type FixtureImage, tarOf } from './image-fixture.ts'
 
 export interface PublishedImage {
@@ -37,8 +38,8 @@ export async function publishImage(
   const packed = layers.map((layer) => gzipSync(layer, { level: 1 }))
   for (const bytes of [config, ...packed]) {
     const blob = { digest: digestOf(bytes), size: bytes.length }
-    const location = await repository.startUpload(blob.digest)
-    await repository.sendBlob(location, blob, Readable.from([bytes], { objectMode: false }))
+    const open = () => Readable.from([bytes], { objectMode: false })
+    await sendBlob(repository, { ...blob, open }, {})
   }
   const describe = (mediaType: string, bytes: Buffer) => ({ mediaType, digest: digestOf(bytes), size: bytes.length })
   const document = {
