@@ -14,7 +14,7 @@ export async function answerError(
   scrub: (text: string) => string,
 ): Promise<EngineError> {
   const { status } = answer
-  const words = scrub(await wordsOf(answer))
+  const words = scrub(await wordsOf(answer)).replace(/\b(Basic|Bearer) [\w.~+/=-]{8,}/gi, '$1 ...')
   const rateLimit = rateLimitOf(answer)
   const reason = reasonOf(status)
   const retryAfterMs = parseRetryAfter(answer.header('retry-after'), Date.now())

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -29,6 +28,8 @@ export type RegistryFaultKind =
   | { readonly kind: 'cut'; readonly after: number }
   /** The connection is reset (RST). */
   | { readonly kind: 'reset'; readonly after: number }
+  /** What was asked is done, and the connection is closed instead of an answer. */
+  | { readonly kind: 'lost' }
   /** Less than there is, announced as the whole. */
   | { readonly kind: 'short'; readonly after: number }
   /** More than there is, announced as the whole. */
@@ -72,6 +73,10 @@ export async function sendReply(
   url: string,
   response: ServerResponse,
 ): Promise<void> {
+  if (fault?.kind === 'lost') {
+    response.destroy()
+    return
+  }
   const spoilt = fault ? spoil(reply, fault, url) : reply
   const length = spoilt.headers['content-length'] ?? String(spoilt.body.length)
   const headers = { ...spoilt.headers, ...(fault?.kind === 'endless' ? {} : { 'content-length': length }) }
@@ -140,6 +145,12 @@ async function sendPart(response: ServerResponse, part: Buffer): Promise<void> {
   await sleep(5)
 }
 
-async function drained(response: ServerResponse): Promise<void> {
-  await Promise.race([once(response, 'drain'), once(response, 'close')]).catch(() => {})
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done).off('close', done)
+      resolve()
+    }
+    response.on('drain', done).on('close', done)
+  })
 }
