@@ -3,6 +3,7 @@ import type { RootMount } from '../host/launcher.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
 import { runConfined } from './confined-worker.ts'
+import type { GrowthMessage } from './growing-input.ts'
 import { defaultLayerLimits, type LayerLimits } from './layer-limits.ts'
 import type { LayerJob, LayerJobResult } from './layer-worker-protocol.ts'
 
@@ -11,6 +12,15 @@ export interface LayerSource {
   readonly path: string
   readonly offset: number
   readonly length: number
+}
+
+/** A layer whose file, a whole one of its own, is still being written. */
+export interface GrowingLayerSource extends LayerSource {
+  /**
+   * Tells at once, and whenever it has changed, how many bytes of the file there are; gives back what ends the telling.
+   * What was there once must stay as it is. Abort the call when the file grows no more.
+   */
+  readonly follow: (tell: (available: number) => void) => () => void
 }
 
 export interface ApplyLayerOptions extends CallOptions {
@@ -28,12 +38,22 @@ export interface ApplyLayerOptions extends CallOptions {
  * @throws `layer.*`, `call.aborted`
  */
 export async function applyLayer(
-  source: LayerSource,
+  source: LayerSource | GrowingLayerSource,
   target: RootMount,
   { limits, expectDiffId, onBytes, signal }: ApplyLayerOptions = {},
 ): Promise<LayerJobResult> {
-  const job: LayerJob = { source, target, limits: { ...defaultLayerLimits, ...limits } }
-  const result = await runConfined<LayerJobResult>('layer', job, { doing: 'Unpacking a layer', signal, onBytes })
+  const { path, offset, length } = source
+  const growing = 'follow' in source
+  const job: LayerJob = {
+    source: { path, offset, length },
+    growing,
+    target,
+    limits: { ...defaultLayerLimits, ...limits },
+  }
+  const feed = growing
+    ? (tell: (message: object) => void) => source.follow((available) => tell({ available } satisfies GrowthMessage))
+    : undefined
+  const result = await runConfined<LayerJobResult>('layer', job, { doing: 'Unpacking a layer', signal, onBytes, feed })
   if (expectDiffId !== undefined && result.diffId !== expectDiffId)
     throw layerErrors.error('diff_id_mismatch', {
       message: `A layer unpacks to ${result.diffId}; its image says ${expectDiffId}. Get the image again.`,

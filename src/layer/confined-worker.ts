@@ -16,6 +16,8 @@ export interface ConfinedWorkerOptions extends CallOptions {
   /** For messages: `Unpacking a layer`. */
   readonly doing: string
   readonly onBytes?: ((bytes: number) => void) | undefined
+  /** Given the way to tell the thread something while it works; gives back what ends the telling. */
+  readonly feed?: ((tell: (message: object) => void) => () => void) | undefined
 }
 
 /**
@@ -25,7 +27,7 @@ export interface ConfinedWorkerOptions extends CallOptions {
 export async function runConfined<Result>(
   name: WorkerName,
   workerData: object,
-  { doing, signal, onBytes }: ConfinedWorkerOptions,
+  { doing, signal, onBytes, feed }: ConfinedWorkerOptions,
 ): Promise<Result> {
   if (signal?.aborted) throw abortError(signal, doing)
   startThreadPool()
@@ -48,9 +50,11 @@ export async function runConfined<Result>(
   })
   worker.on('error', (cause: NodeJS.ErrnoException) => reject(lost(doing, cause)))
   worker.on('exit', (code) => reject(lost(doing, new Error(`the thread ended with code ${code}`))))
+  const stopFeeding = feed?.((message) => worker.postMessage(message))
   try {
     return await promise
   } finally {
+    stopFeeding?.()
     signal?.removeEventListener('abort', onAbort)
     await worker.terminate()
   }

@@ -7,6 +7,8 @@ import type { LayerLimits } from './layer-limits.ts'
 /** What the worker thread is to do; one job per thread, since it gives up its view of the machine for it. */
 export interface LayerJob {
   readonly source: { readonly path: string; readonly offset: number; readonly length: number }
+  /** The file is still being written: messages (`GrowthMessage`) tell how much of it is there. */
+  readonly growing: boolean
   readonly target: RootMount
   readonly limits: LayerLimits
 }

@@ -7,6 +7,7 @@ import { type Compression, compressionHead, detectCompression } from '../content
 import { unzstd } from '../content/unzstd.ts'
 import { layerErrors } from '../errors/layer-errors.ts'
 import { confineThread } from './confine-thread.ts'
+import { GrowingInput } from './growing-input.ts'
 import type { LayerLimits } from './layer-limits.ts'
 import type { LayerJob, LayerJobResult, LayerWorkerMessage } from './layer-worker-protocol.ts'
 import { TarParser } from './tar-parser.ts'
@@ -27,16 +28,23 @@ const progressStep = 8 << 20
 async function run(job: LayerJob): Promise<LayerJobResult> {
   const fd = openSync(job.source.path, 'r')
   try {
+    const growing = job.growing && parentPort ? new GrowingInput(parentPort) : null
     confineThread([job.target], job.target.target)
     const start = Buffer.alloc(Math.min(compressionHead, job.source.length))
+    await growing?.reaches(start.length)
     readSync(fd, start, 0, start.length, job.source.offset)
-    return await apply(fd, job, detectCompression(start))
+    return await apply(fd, job, detectCompression(start), growing)
   } finally {
     closeSync(fd)
   }
 }
 
-async function apply(fd: number, { source, limits }: LayerJob, compression: Compression): Promise<LayerJobResult> {
+async function apply(
+  fd: number,
+  { source, limits }: LayerJob,
+  compression: Compression,
+  growing: GrowingInput | null,
+): Promise<LayerJobResult> {
   const hash = createHash('sha256')
   const writer = new TreeWriter(limits)
   const parser = new TarParser(writer, limits)
@@ -47,8 +55,10 @@ async function apply(fd: number, { source, limits }: LayerJob, compression: Comp
     parser.push(chunk)
   }
   try {
-    if (compression === 'none') readPlain(fd, source, take)
-    else await readCompressed(fd, source, compression, take)
+    const input = growing ? growingPieces(fd, source, growing) : pieces(fd, source)
+    if (compression !== 'none') await readCompressed(input, compression, take)
+    else if (growing) for await (const piece of input) take(piece)
+    else readPlain(fd, source, take)
     parser.finish()
     writer.finish()
   } finally {
@@ -73,8 +83,7 @@ function readPlain(fd: number, { offset, length }: LayerJob['source'], take: (ch
 
 // Inflating runs in the pool of the process while this thread makes files.
 async function readCompressed(
-  fd: number,
-  { offset, length }: LayerJob['source'],
+  source: Iterable<Buffer> | AsyncIterable<Buffer>,
   compression: Compression,
   take: (chunk: Buffer) => void,
 ): Promise<void> {
@@ -82,7 +91,7 @@ async function readCompressed(
     throw layerErrors.error('unsupported_entry', {
       message: `The layer is compressed with ${compression}; layers are plain, gzip or zstd. Unpack it first, or import it as a root file system.`,
     })
-  const input = Readable.from(pieces(fd, offset, length), { objectMode: false })
+  const input = Readable.from(source, { objectMode: false })
   try {
     for await (const chunk of compression === 'gzip' ? gunzip(input) : unzstd(input, 1 << 20)) take(chunk)
   } catch (error) {
@@ -104,14 +113,34 @@ async function readCompressed(
 }
 
 // Synchronous, so that no read is under way when the descriptor is closed and its number becomes another file's.
-function* pieces(fd: number, offset: number, length: number): Generator<Buffer> {
+function* pieces(fd: number, { offset, length }: LayerJob['source']): Generator<Buffer> {
   for (let at = 0; at < length; ) {
-    const buffer = Buffer.allocUnsafeSlow(Math.min(pieceSize, length - at))
-    const read = readSync(fd, buffer, 0, buffer.length, offset + at)
-    if (read === 0) return
-    at += read
-    yield buffer.subarray(0, read)
+    const piece = readPiece(fd, offset + at, length - at)
+    if (piece.length === 0) return
+    at += piece.length
+    yield piece
   }
+}
+
+/** The same, never further than the file has come. */
+async function* growingPieces(
+  fd: number,
+  { offset, length }: LayerJob['source'],
+  growing: GrowingInput,
+): AsyncGenerator<Buffer> {
+  for (let at = 0; at < length; ) {
+    await growing.reaches(at + 1)
+    const piece = readPiece(fd, offset + at, Math.min(growing.available, length) - at)
+    if (piece.length === 0)
+      throw layerErrors.error('truncated', { message: 'The file of the layer has become shorter.' })
+    at += piece.length
+    yield piece
+  }
+}
+
+function readPiece(fd: number, position: number, most: number): Buffer {
+  const buffer = Buffer.allocUnsafeSlow(Math.min(pieceSize, most))
+  return buffer.subarray(0, readSync(fd, buffer, 0, buffer.length, position))
 }
 
 function gunzip(input: Readable): AsyncIterable<Buffer> {

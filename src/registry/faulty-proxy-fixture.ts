@@ -13,6 +13,8 @@ export class FaultyProxy implements AsyncDisposable {
   stallAfter: number | null = null
   /** Waits so long after each piece (64 KiB) of a blob. Milliseconds. */
   pauseMs = 0
+  /** Sends blobs from their beginning, whatever was asked for. */
+  ignoreRanges = false
   /** Changes one byte of each blob that is a layer. */
   corrupt = false
   /** Given instead of the next answers to anything but a greeting. */
@@ -46,7 +48,9 @@ export class FaultyProxy implements AsyncDisposable {
         .end('{"errors":[{"code":"X","message":"on purpose"}]}')
       return
     }
-    const onward = request(`http://${this.#target}${url}`, { method, headers: { ...headers, host: this.#target } })
+    const onwardHeaders = { ...headers, host: this.#target }
+    if (this.ignoreRanges) delete onwardHeaders.range
+    const onward = request(`http://${this.#target}${url}`, { method, headers: onwardHeaders })
     incoming.pipe(onward)
     const [answer] = (await once(onward, 'response')) as [IncomingMessage]
     outgoing.writeHead(answer.statusCode ?? 500, answer.headers)

@@ -7,7 +7,7 @@ import type { RootPaths } from '../state/paths.ts'
 
 /**
  * One maker or remover of a chain link at a time, over all processes of a root. The kernel lets go of a dead process's
- * lock. Links share 256 lock files, so that none has to be deleted; never hold two at a time.
+ * lock. Links share 4096 lock files, so that none has to be deleted; never hold two at a time.
  */
 export class ChainLocks {
   readonly #directory: string
@@ -27,6 +27,6 @@ export class ChainLocks {
   }
 
   #file(chainId: string): string {
-    return join(this.#directory, createHash('sha256').update(chainId).digest('hex').slice(0, 2))
+    return join(this.#directory, createHash('sha256').update(chainId).digest('hex').slice(0, 3))
   }
 }

@@ -2,6 +2,7 @@ import type { Lease } from '../content/lease.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ProgressSink } from '../progress/progress-event.ts'
+import type { ComingLayer } from './coming-layer.ts'
 
 /** Where the bytes of a layer lie, compressed or not: a range of a file. */
 export interface LayerFile {
@@ -17,8 +18,8 @@ export interface LayerToUnpack {
   readonly diffId: Digest
   /** Names the snapshot. */
   readonly chainId: Digest
-  /** A promise where the bytes are still on their way: lower layers are unpacked meanwhile. */
-  readonly source: LayerFile | Promise<LayerFile>
+  /** What is still on its way is unpacked as it comes, after the layers below it. */
+  readonly source: LayerFile | ComingLayer
 }
 
 export interface UnpackOptions extends CallOptions {

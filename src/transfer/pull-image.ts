@@ -1,3 +1,4 @@
+import type { IngestOptions } from '../content/ingestion.ts'
 import type { Lease } from '../content/lease.ts'
 import { type EngineError, isEngineError } from '../errors/engine-error.ts'
 import { imageErrors } from '../errors/image-errors.ts'
@@ -18,6 +19,7 @@ import type { RegistryClient } from '../registry/registry-client.ts'
 import type { RemoteRepository } from '../registry/remote-repository.ts'
 import { retrying } from '../registry/retry.ts'
 import { allOrAbort } from './all-or-abort.ts'
+import { ComingLayer } from './coming-layer.ts'
 import type { LayerFile } from './layer-unpacker.ts'
 import { resolveManifest } from './resolve-manifest.ts'
 import { checkPullOptions, type PullPolicy } from './transfer-options.ts'
@@ -34,6 +36,8 @@ export interface PullOptions extends CallOptions {
 const parallelBlobs = 3
 /** A server that breaks off after each byte is not to be asked for ever. */
 const leastProgress = 64 << 10
+
+type OnGrowth = NonNullable<IngestOptions['onGrowth']>
 
 interface PullContext {
   readonly services: TransferServices
@@ -156,7 +160,7 @@ const mayGoOn = ({ kind, code }: EngineError): boolean =>
 const isOfSource = ({ kind, code }: EngineError): boolean =>
   code.startsWith('registry.') || (kind === 'data_loss' && /^(content|image|layer)\./.test(code))
 
-/** Fetches layers side by side and unpacks each as soon as it and those below it are here. */
+/** Fetches layers side by side and unpacks each while it comes, as soon as those below it are there. */
 async function fetchAndUnpack(
   layers: readonly Descriptor[],
   diffIds: readonly Digest[],
@@ -166,22 +170,24 @@ async function fetchAndUnpack(
   const chain = chainIds(diffIds)
   await allOrAbort(context.signal, (signal) => {
     const inner = { ...context, signal }
-    const sources = layers.map((layer) => queue.run(() => fetchLayer(layer, inner)))
+    const coming = layers.map(
+      (layer) => new ComingLayer(layer.size, (onGrowth) => queue.run(() => fetchLayer(layer, inner, onGrowth))),
+    )
     const unpacking = context.services.unpacker.unpack(
-      sources.map((source, at) => ({ diffId: diffIds[at]!, chainId: chain[at]!, source })),
+      coming.map((source, at) => ({ diffId: diffIds[at]!, chainId: chain[at]!, source })),
       { lease: context.lease, signal, report: context.report },
     )
-    return [...sources.map((source) => source.then(() => {})), unpacking]
+    return [...coming.map(({ whole }) => whole.then(() => {})), unpacking]
   })
 }
 
-async function fetchLayer(layer: Descriptor, context: PullContext): Promise<LayerFile> {
-  const length = await fetchBlob(layer, context)
+async function fetchLayer(layer: Descriptor, context: PullContext, onGrowth: OnGrowth): Promise<LayerFile> {
+  const length = await fetchBlob(layer, context, onGrowth)
   return { path: context.services.content.fileOf(layer.digest), offset: 0, length }
 }
 
 /** Stores a blob that is not here yet; gives its size. */
-async function fetchBlob({ digest, size }: Descriptor, context: PullContext): Promise<number> {
+async function fetchBlob({ digest, size }: Descriptor, context: PullContext, onGrowth?: OnGrowth): Promise<number> {
   const { services, repository, lease, signal, report, attempts } = context
   let best = 0
   let reached = 0
@@ -196,7 +202,7 @@ async function fetchBlob({ digest, size }: Descriptor, context: PullContext): Pr
             reached = bytes
           })
         },
-        { lease, signal, report, expected: facts(digest, size), ref: `pull:${digest}`, maxSize: size },
+        { lease, signal, report, expected: facts(digest, size), ref: `pull:${digest}`, maxSize: size, onGrowth },
       ),
     {
       attempts,

@@ -18,7 +18,7 @@ export class CountingUnpacker implements LayerUnpacker {
         options.report?.({ type: 'item-done', item: diffId, reused: true })
         continue
       }
-      const file = await source
+      const file = 'whole' in source ? await source.whole : source
       const { path, offset, length } = file
       const hash = createHash('sha256')
       const raw = createReadStream(path, { start: offset, end: Math.max(offset, offset + length - 1) })

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { type Digest, digestOf } from '../../oci/digest.ts'
@@ -7,7 +8,7 @@ import { mediaTypes } from '../../oci/media-types.ts'
 import { parseReference } from '../../reference/reference.ts'
 import { openRegistries } from '../../registry/open-registries.ts'
 import { sendBlob } from '../../registry/send-blob.ts'
-import { configOf, type FixtureImage, tarOf } from './image-fixture.ts'
+import { configOf, type FixtureImage, sha256, tarOf } from './image-fixture.ts'
 
 export interface PublishedImage {
   readonly reference: string
@@ -57,6 +58,14 @@ export async function publishImage(
     layers: packed.map((bytes, at) => ({ digest: digestOf(bytes), diffId: digestOf(layers[at]!), size: bytes.length })),
     blobBytes: [config, ...packed].reduce((sum, bytes) => sum + bytes.length, 0),
   }
+}
+
+/** How many bytes of its blobs lie in a root, whole or partial: what no later pull has to fetch. */
+export function storedBytes(root: string, { config, layers }: PublishedImage): number {
+  const sizeOf = (...path: string[]) => statSync(join(root, 'content', ...path), { throwIfNoEntry: false })?.size ?? 0
+  return [config, ...layers.map(({ digest }) => digest)]
+    .map((digest) => sizeOf('blobs/sha256', digest.slice(7)) || sizeOf('ingest', `partial.${sha256(`pull:${digest}`)}`))
+    .reduce((sum, size) => sum + size, 0)
 }
 
 /** A layer in which `/bin/sh` and a few other programs run. */
