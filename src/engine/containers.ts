@@ -2,7 +2,7 @@ import type { ContainerSpec } from '../container/container-spec.ts'
 import type { ContainerFilter } from '../container/list-filter.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { type Operation, startOperation } from '../progress/operation.ts'
-import { checkRunOptions, type PullPolicy } from '../transfer/transfer-options.ts'
+import type { PullPolicy } from '../transfer/transfer-options.ts'
 import { Container } from './container.ts'
 import type { ContainerBackend } from './container-backend.ts'
 
@@ -43,6 +43,8 @@ export class Containers {
     return startOperation(
       async (context) => {
         const { signal, report } = context
+        // With the engine, which is open by now: who only imports the package does not load it.
+        const { checkRunOptions } = await import('../transfer/transfer-options.ts')
         const { pull: policy = 'missing', platform } = checkRunOptions(options)
         if (typeof spec?.image === 'string' && policy !== 'never')
           await this.#backend.bringImage(spec.image, { policy, platform }, context)
