@@ -1,7 +1,9 @@
 import type { OwnerRecord, Owners } from '../state/owners.ts'
 import { readBundleSpec } from './bundle-spec.ts'
 import type { ContainerRecord } from './container-record.ts'
+import { thawAbandoned } from './frozen.ts'
 import { dismissKeeper } from './keeper.ts'
+import type { LocalHolder } from './local-holder.ts'
 import { discardContainer } from './remove-container.ts'
 import type { ContainerServices } from './services.ts'
 
@@ -16,15 +18,20 @@ export const lostExitCode = 255
 
 /**
  * Takes back what dead owners left: their `process` containers (kept ones become `exited`), half-made containers and
- * unfinished removals. Detached containers are the monitor's to adopt. Can be run by several processes at once.
+ * unfinished removals; what a dead process froze for a commit goes on. Detached containers are the monitor's to adopt. Can be run by several processes at once.
  */
-export async function sweepDeadOwners(services: ContainerServices, owners: Owners): Promise<SweepReport> {
+export async function sweepDeadOwners(
+  services: ContainerServices,
+  holder: LocalHolder,
+  owners: Owners,
+): Promise<SweepReport> {
   await owners.settle()
   const dead = owners.dead()
   const gone = new Set(dead.map((owner) => owner.id))
   const living = (id: string | null) => id !== null && !gone.has(id) && owners.isAlive(id)
   const swept: string[] = []
   for (const record of services.records.all()) {
+    if (record.status === 'paused') await thawAbandoned(services, holder, record)
     // Whoever is moving it is alive and will finish it.
     if (living(record.holder)) continue
     const orphaned = record.owner === null || gone.has(record.owner) || !owners.isAlive(record.owner)

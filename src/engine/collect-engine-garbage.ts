@@ -23,7 +23,7 @@ export async function collectEngineGarbage(parts: Parts, call?: CallOptions): Pr
   const t = coreTokens
   const [storage, containers] = await Promise.all([parts.get(t.storage), parts.get(t.containers)])
   const owners = parts.get(t.owners)
-  const swept = await sweepDeadOwners(containers.services, owners)
+  const swept = await sweepDeadOwners(containers.services, containers.holder, owners)
   await storage.sweep(
     swept.owners.map(({ id }) => id),
     call,

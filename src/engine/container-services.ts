@@ -4,6 +4,7 @@ import type { ContainerImage, ContainerServices } from '../container/services.ts
 import { type CgroupParent, parentPathsOf } from '../host/cgroup/parent.ts'
 import { QuickMoves } from '../host/cgroup/quick-moves.ts'
 import { canLimitSwap } from '../host/cgroup/swap-limit.ts'
+import type { ImageRecord } from '../image/image-record.ts'
 import type { ImageStore } from '../image/image-store.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { WorkQueue } from '../lifetime/queue.ts'
@@ -16,6 +17,7 @@ import { readHostLimits } from '../runtime/host-limits.ts'
 import { defaultCapabilities } from '../runtime/process-defaults.ts'
 import { rememberedSeccomp } from '../runtime/seccomp/remembered-seccomp.ts'
 import type { OwnerRole } from '../state/owners.ts'
+import { ensureUnpacked } from '../transfer/unpack-image.ts'
 import { coreTokens } from './core-tokens.ts'
 import { GuardKeeper } from './guard-keeper.ts'
 import { containerNetworks } from './open-networks.ts'
@@ -99,7 +101,9 @@ export async function openContainerServices(
     turns: new Turns(),
     starts: new WorkQueue(Math.max(8, 4 * options.processors)),
     quickMoves: () => quickMoves.hold(),
-    resolveImage: imageResolver(parts.get(t.images)),
+    resolveImage: imageResolver(parts.get(t.images), async (image, call) =>
+      ensureUnpacked(await parts.get(t.transfer), storage, image, call),
+    ),
     defaultLog: options.log ?? { driver: 'json-file', options: {} },
     logDriver: (name) => logs.get(name),
     mount: (target, mounts, call) => host.launcher.mount({ target, mounts }, call),
@@ -109,12 +113,15 @@ export async function openContainerServices(
 }
 
 /** Configurations are immutable: each is read once. */
-function imageResolver(images: ImageStore) {
+function imageResolver(
+  images: ImageStore,
+  unpacked: (image: ImageRecord, call?: CallOptions) => Promise<Digest | null>,
+) {
   const configs = new Map<Digest, ImageConfig>()
   return async (reference: string, call?: CallOptions): Promise<ContainerImage> => {
     const record = images.resolve(reference)
     const config = configs.get(record.id) ?? (await record.config(call))
     configs.set(record.id, config)
-    return { id: record.id, manifest: record.manifest.digest, config, chain: record.chain.at(-1) ?? null }
+    return { id: record.id, manifest: record.manifest.digest, config, chain: await unpacked(record, call) }
   }
 }

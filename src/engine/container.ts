@@ -13,11 +13,14 @@ import type { ContainerId } from '../driver-kit/ids.ts'
 import type { LogEntry } from '../driver-kit/log-driver.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { containerErrors } from '../errors/container-errors.ts'
+import type { TreeChange } from '../layer/change-list.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
-import type { Operation } from '../progress/operation.ts'
+import { type Operation, startOperation } from '../progress/operation.ts'
 import { parseSignal } from '../runtime/signals.ts'
+import type { CommitOptions } from '../transfer/commit-options.ts'
 import type { ContainerBackend } from './container-backend.ts'
 import { type ExecOptions, type ExecResult, execCollected } from './exec-collected.ts'
+import type { Image } from './image.ts'
 
 /** How to stop a container. */
 export interface StopOptions {
@@ -151,6 +154,28 @@ export class Container implements AsyncDisposable {
   /** @throws `container.name_taken`, `container.bad_name` */
   async rename(name: string): Promise<void> {
     this.#core.rename(this.id, name)
+  }
+
+  /**
+   * What its programs have added, modified and deleted of its image's files, in the order of the paths: as `docker diff`
+   * tells it, without the files and directories that were made only to mount something upon them.
+   *
+   * @throws `container.unsupported_option` when it runs and its storage driver can only compare stopped trees
+   */
+  async *diff(call?: CallOptions): AsyncIterable<TreeChange> {
+    yield* await this.#backend.diff(this.id, call)
+  }
+
+  /**
+   * Makes an image of it: its image's layers, one with what it has changed, its configuration with `changes`. A running
+   * one is frozen for the moment unless `pause` is false. Nothing is left when it fails. Good for looking at what went
+   * wrong, and for learning; images that others are to use are better built, so that everybody sees how.
+   *
+   * @throws `image.not_found` when its image was removed, `transfer.bad_change`, `transfer.unsupported_compression`,
+   * `layer.unsupported_entry`, `layer.disk_full`, `content.*`, `reference.*`
+   */
+  commit(options?: CommitOptions): Operation<Image> {
+    return startOperation((context) => this.#backend.commit(this.id, options, context), options, 'container.commit')
   }
 
   /** Writes the root file system as a tar to a path or stream; of a running container as it is at each file's turn. */

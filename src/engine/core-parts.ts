@@ -1,4 +1,6 @@
+import { mkdirSync } from 'node:fs'
 import { cpus } from 'node:os'
+import { dirname } from 'node:path'
 import { builtinDrivers } from '../builtins.ts'
 import { ContainerCopies } from '../container/container-copies.ts'
 import { ContainerCore } from '../container/container-core.ts'
@@ -9,6 +11,7 @@ import { ensureParent } from '../host/cgroup/parent.ts'
 import { engineMarker } from '../host/guard.ts'
 import { createHost } from '../host/host.ts'
 import { ImageStore } from '../image/image-store.ts'
+import { PackThreads } from '../layer/pack-threads.ts'
 import type { Scope } from '../lifetime/scope.ts'
 import { openStorage } from '../snapshot/open-storage.ts'
 import { EventJournal } from '../state/event-journal.ts'
@@ -105,6 +108,12 @@ export function coreParts(
       journal: parts.get(t.journal),
       diagnostics: parts.get(t.diagnostics),
     })),
+    definePart(t.trees, async (parts) => {
+      const scratch = dirname(parts.get(t.state).paths.workMount('any'))
+      mkdirSync(scratch, { recursive: true, mode: 0o700 })
+      const threads = scope.own(new PackThreads())
+      return { storage: await parts.get(t.storage), threads, scratch, owner: parts.get(t.owner).id }
+    }),
     definePart(t.containerServices, (parts) =>
       openContainerServices(parts, {
         role,

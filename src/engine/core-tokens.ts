@@ -12,6 +12,7 @@ import type { EventJournal } from '../state/event-journal.ts'
 import type { State } from '../state/open-state.ts'
 import type { Owner, Owners } from '../state/owners.ts'
 import type { TransferServices } from '../transfer/transfer-services.ts'
+import type { TreeServices } from '../transfer/tree-services.ts'
 import type { DriverRegistry } from './driver-registry.ts'
 import type { MonitorControl } from './monitor-control.ts'
 import type { OpenedDrivers } from './opened-drivers.ts'
@@ -38,6 +39,7 @@ export const coreTokens = {
   monitor: createToken<MonitorControl>('monitor'),
   registries: createToken<Promise<RegistryClient>>('registries'),
   transfer: createToken<Promise<TransferServices>>('transfer'),
+  trees: createToken<Promise<TreeServices>>('trees'),
   containerServices: createToken<Promise<ContainerServices>>('container-services'),
   containers: createToken<Promise<ContainerCore>>('containers'),
 } as const

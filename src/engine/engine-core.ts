@@ -1,17 +1,23 @@
+import { commitContainer } from '../container/commit-container.ts'
+import { listContainerChanges } from '../container/container-changes.ts'
 import type { ContainerCore } from '../container/container-core.ts'
 import { sweepDeadOwners } from '../container/sweep.ts'
 import type { ContainerId } from '../driver-kit/ids.ts'
+import type { TreeChange } from '../layer/change-list.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { raceAbort } from '../lifetime/call-options.ts'
 import { Scope } from '../lifetime/scope.ts'
+import type { Digest } from '../oci/digest.ts'
 import type { Operation, OperationContext } from '../progress/operation.ts'
 import { parseImageSelector } from '../reference/image-selector.ts'
 import { canonicalName, withDefaultTag } from '../reference/reference.ts'
+import type { CommitOptions } from '../transfer/commit-options.ts'
 import { importRootfs } from '../transfer/import-rootfs.ts'
 import { loadImages } from '../transfer/load-images.ts'
 import { type PullOptions, pullImage } from '../transfer/pull-image.ts'
 import { pushImage } from '../transfer/push-image.ts'
 import { saveImages } from '../transfer/save-images.ts'
+import { squashImage } from '../transfer/squash-image.ts'
 import { adoptRecorded, type CheckOptions, type ConsistencyReport, checkEngine } from './check-engine.ts'
 import { collectEngineGarbage, type EngineGarbageReport } from './collect-engine-garbage.ts'
 import { coreParts } from './core-parts.ts'
@@ -35,7 +41,7 @@ import { wire } from './wiring.ts'
  * a process little until it opens an engine.
  */
 export class EngineCore implements AsyncDisposable {
-  readonly transfers = { loadImages, saveImages, importRootfs, pullImage, pushImage }
+  readonly transfers = { loadImages, saveImages, importRootfs, pullImage, pushImage, squashImage }
   readonly #parts: Parts
   readonly containers: ContainerCore
   readonly images: ImageVerbs
@@ -116,6 +122,25 @@ export class EngineCore implements AsyncDisposable {
     return exportContainer(this.#parts, id, target, call)
   }
 
+  /** What the container has changed, in the order of the paths. */
+  async diff(id: ContainerId, call?: CallOptions): Promise<readonly TreeChange[]> {
+    const trees = await this.#parts.get(coreTokens.trees)
+    const { services } = this.containers
+    return listContainerChanges(services, trees, services.records.require(id), call)
+  }
+
+  /** Gives the new image's id. */
+  async commit(id: ContainerId, options: CommitOptions | undefined, context: OperationContext): Promise<Digest> {
+    const transfer = await this.#parts.get(coreTokens.transfer)
+    const trees = await this.#parts.get(coreTokens.trees)
+    const { services: containers, holder } = this.containers
+    const operation = commitContainer({ containers, holder, transfer, trees }, id, {
+      ...options,
+      signal: context.signal,
+    })
+    return (await relay(operation, context)).id
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.#scope[Symbol.asyncDispose]()
   }
@@ -132,10 +157,10 @@ async function start(parts: Parts, scope: Scope): Promise<ContainerCore> {
 }
 
 /** Takes back what dead processes left. */
-async function sweep(parts: Parts, { services }: ContainerCore): Promise<void> {
+async function sweep(parts: Parts, { services, holder }: ContainerCore): Promise<void> {
   const t = coreTokens
   const owners = parts.get(t.owners)
-  const report = await sweepDeadOwners(services, owners)
+  const report = await sweepDeadOwners(services, holder, owners)
   const storage = await parts.get(t.storage)
   const dead = report.owners.map((owner) => owner.id)
   await storage.sweep(dead)

@@ -8,6 +8,7 @@ import { Containers } from './containers.ts'
 import { coreTokens } from './core-tokens.ts'
 import type { EngineCore } from './engine-core.ts'
 import { checkEngineOptions, type EngineOptions } from './engine-options.ts'
+import { Image, type ImageBackend } from './image.ts'
 import { Images } from './images.ts'
 import type { EngineInfo } from './info.ts'
 import { Networks } from './networks.ts'
@@ -31,17 +32,21 @@ export class Engine implements AsyncDisposable {
 
   private constructor(core: EngineCore) {
     this.#core = core
-    this.images = new Images({
+    const images: ImageBackend = {
       images: () => this.#open().get(coreTokens.images),
       verbs: () => this.#open().images,
       transfer: () => this.#open().get(coreTokens.transfer),
       registries: () => this.#open().get(coreTokens.registries),
+      trees: () => this.#open().get(coreTokens.trees),
       ...core.transfers,
-    })
+    }
+    this.images = new Images(images)
     this.containers = new Containers({
       core: () => this.#open().containers,
       monitor: core.get(coreTokens.monitor),
       bringImage: (image, options, context) => this.#open().bringImage(image, options, context),
+      diff: (id, call) => this.#open().diff(id, call),
+      commit: async (id, options, context) => new Image(images, await this.#open().commit(id, options, context)),
       exportRootfs: (id, target, call) => this.#open().exportRootfs(id, target, call),
     })
     this.networks = new Networks(() => this.#open().get(coreTokens.networks))

@@ -5,12 +5,15 @@ import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
 import { type Operation, startOperation } from '../progress/operation.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
+import type { SquashOptions } from '../transfer/commit-options.ts'
 import type { importRootfs } from '../transfer/import-rootfs.ts'
 import type { loadImages } from '../transfer/load-images.ts'
 import type { pullImage } from '../transfer/pull-image.ts'
 import type { PushResult, pushImage } from '../transfer/push-image.ts'
 import type { saveImages } from '../transfer/save-images.ts'
+import type { squashImage } from '../transfer/squash-image.ts'
 import type { TransferServices } from '../transfer/transfer-services.ts'
+import type { TreeServices } from '../transfer/tree-services.ts'
 import type { ImageHistoryEntry } from './image-history.ts'
 import type { ImageInspect } from './image-inspect.ts'
 import type { ImageVerbs } from './image-verbs.ts'
@@ -24,12 +27,14 @@ export interface ImageBackend {
   verbs(): ImageVerbs
   transfer(): Promise<TransferServices>
   registries(): Promise<RegistryClient>
+  trees(): Promise<TreeServices>
   // They come with the engine, not with the handles.
   readonly loadImages: typeof loadImages
   readonly saveImages: typeof saveImages
   readonly importRootfs: typeof importRootfs
   readonly pullImage: typeof pullImage
   readonly pushImage: typeof pushImage
+  readonly squashImage: typeof squashImage
 }
 
 /** A handle on an image: its id and verbs. It owns nothing. */
@@ -82,6 +87,26 @@ export class Image {
       },
       call,
       'image.push',
+    )
+  }
+
+  /**
+   * Makes an image of one layer from all of its layers, or with `from` from those above that image's: what was deleted
+   * or replaced in between is not in it. Configuration and history stay, and this image, too.
+   *
+   * @throws `transfer.not_a_base`, `transfer.unsupported_compression`, `image.not_found`, `reference.*`, `layer.*`
+   */
+  squash(options?: SquashOptions): Operation<Image> {
+    return startOperation(
+      async (context) => {
+        const { squashImage } = this.#backend
+        const [services, trees] = await Promise.all([this.#backend.transfer(), this.#backend.trees()])
+        const record = services.images.resolve(this.id)
+        const given = { ...options, signal: context.signal }
+        return new Image(this.#backend, (await relay(squashImage(services, trees, record, given), context)).id)
+      },
+      options,
+      'image.squash',
     )
   }
 

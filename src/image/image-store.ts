@@ -78,7 +78,9 @@ export class ImageStore {
   /** Records several images at once: all of them or, when one is wrong, none. @throws as `create` */
   async createAll(
     images: readonly ImageToRecord[],
-    options: Omit<CreateImageOptions, 'names'> & { readonly action?: 'load' | 'import' | 'pull' | undefined },
+    options: Omit<CreateImageOptions, 'names'> & {
+      readonly action?: 'load' | 'import' | 'pull' | 'commit' | 'squash' | undefined
+    },
   ): Promise<ImageRecord[]> {
     const checked: CheckedImage[] = []
     for (const { manifest, names } of images)

@@ -6,6 +6,8 @@ export interface PresentChange {
   readonly name: Buffer
   /** Where it is. */
   readonly path: Buffer
+  /** Where the older one is; null when there was none. */
+  readonly older: Buffer | null
   /** As a tar is to hold it; null for sockets, which tars do not hold. */
   readonly entry: TarEntry | null
 }

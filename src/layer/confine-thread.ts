@@ -1,7 +1,8 @@
-import { closeSync } from 'node:fs'
+import { closeSync, constants, openSync } from 'node:fs'
 import type { RootMount } from '../host/launcher.ts'
 import { mountRoot } from '../host/mount-root.ts'
-import { cloneTree, MS, mount } from '../host/syscall/mount.ts'
+import { O_PATH } from '../host/syscall/file.ts'
+import { cloneTree, MNT_DETACH, MS, mount, umount2 } from '../host/syscall/mount.ts'
 import { CLONE, chdir, chroot, fchdir, setns, unshare } from '../host/syscall/namespace.ts'
 
 /**
@@ -30,5 +31,34 @@ export function confineThreadToNamespace(namespace: number): void {
     chroot('.')
   } finally {
     closeSync(tree)
+  }
+}
+
+/** Confines the calling thread to one set of trees after the other; it sees the machine again between two jobs. */
+export class JobConfinement {
+  #ownNamespace = false
+
+  run<T>(trees: readonly RootMount[], root: string, work: () => T): T {
+    if (!this.#ownNamespace) {
+      unshare(CLONE.NEWNS)
+      mount(null, '/', null, MS.REC | MS.SLAVE, null)
+      this.#ownNamespace = true
+    }
+    const home = openSync('/', O_PATH | constants.O_DIRECTORY)
+    const mounted: string[] = []
+    try {
+      for (const tree of trees) for (let left = mountRoot(tree); left > 0; left--) mounted.push(tree.target)
+      chroot(root)
+      try {
+        chdir('/')
+        return work()
+      } finally {
+        fchdir(home)
+        chroot('.')
+      }
+    } finally {
+      for (const target of mounted.reverse()) umount2(target, MNT_DETACH)
+      closeSync(home)
+    }
   }
 }

@@ -27,11 +27,20 @@ export interface ConfinedWorkerOptions extends CallOptions {
 export async function runConfined<Result>(
   name: WorkerName,
   workerData: object,
-  { doing, signal, onBytes, feed }: ConfinedWorkerOptions,
+  options: ConfinedWorkerOptions,
 ): Promise<Result> {
-  if (signal?.aborted) throw abortError(signal, doing)
+  if (options.signal?.aborted) throw abortError(options.signal, options.doing)
+  const worker = startConfined(name, workerData)
+  try {
+    return await askWorker<Result>(worker, options)
+  } finally {
+    await worker.terminate()
+  }
+}
+
+/** Starts a thread for work on trees; null as its data means that jobs come as messages. */
+export function startConfined(name: WorkerName, workerData: object | null): Worker {
   startThreadPool()
-  const { promise, resolve, reject } = Promise.withResolvers<Result>()
   const worker = new Worker(workerEntry(name), {
     workerData,
     execArgv: workerExecArgv(),
@@ -41,22 +50,35 @@ export async function runConfined<Result>(
     trackUnmanagedFds: true,
     resourceLimits: { maxOldGenerationSizeMb: 1024 },
   })
+  // What goes wrong in a thread that nobody asks is nobody's error.
+  worker.on('error', () => {})
+  return worker
+}
+
+/** What the thread says of the job it has. After a failure or an abort it must be terminated. */
+export async function askWorker<Result>(
+  worker: Worker,
+  { doing, signal, onBytes, feed }: ConfinedWorkerOptions,
+): Promise<Result> {
+  if (signal?.aborted) throw abortError(signal, doing)
+  const { promise, resolve, reject } = Promise.withResolvers<Result>()
   const onAbort = () => reject(abortError(signal!, doing))
-  signal?.addEventListener('abort', onAbort, { once: true })
-  worker.on('message', (message: ConfinedWorkerMessage<Result>) => {
+  const onMessage = (message: ConfinedWorkerMessage<Result>) => {
     if (message.type === 'progress') onBytes?.(message.bytes)
     else if (message.type === 'done') resolve(message.result)
     else reject(fromFailure(message.failure))
-  })
-  worker.on('error', (cause: NodeJS.ErrnoException) => reject(lost(doing, cause)))
-  worker.on('exit', (code) => reject(lost(doing, new Error(`the thread ended with code ${code}`))))
+  }
+  const onError = (cause: NodeJS.ErrnoException) => reject(lost(doing, cause))
+  const onExit = (code: number) => reject(lost(doing, new Error(`the thread ended with code ${code}`)))
+  signal?.addEventListener('abort', onAbort, { once: true })
+  worker.on('message', onMessage).on('error', onError).on('exit', onExit)
   const stopFeeding = feed?.((message) => worker.postMessage(message))
   try {
     return await promise
   } finally {
     stopFeeding?.()
     signal?.removeEventListener('abort', onAbort)
-    await worker.terminate()
+    worker.off('message', onMessage).off('error', onError).off('exit', onExit)
   }
 }
 

@@ -47,6 +47,7 @@ export function visitOverlayChanges(
       kind: before ? 'modified' : 'added',
       name: inTar,
       path,
+      older: before ? olderPath : null,
       entry: entry && links.resolve(entry, facts),
     })
     if (entry) links.met(entry, facts)
@@ -75,7 +76,7 @@ function visitRoot(older: Buffer | null, upper: Buffer, prefix: XattrPrefix, vis
   const entry = entryOf(rootName, upper, statBytes(upper), prefix)
   const before = older && entryOf(rootName, older, statBytes(older), prefix)
   if (entry && !(before && sameButTime(before, entry)))
-    visitor.present({ kind: before ? 'modified' : 'added', name: rootName, path: upper, entry })
+    visitor.present({ kind: before ? 'modified' : 'added', name: rootName, path: upper, older, entry })
 }
 
 const isWhiteout = (path: Buffer, facts: BigIntStats, prefix: XattrPrefix): boolean =>

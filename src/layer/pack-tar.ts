@@ -1,7 +1,8 @@
 import type { RootMount } from '../host/launcher.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
+import type { Digest } from '../oci/digest.ts'
 import type { TreeChange } from './change-list.ts'
-import { runConfined } from './confined-worker.ts'
+import { type ConfinedWorkerOptions, runConfined } from './confined-worker.ts'
 
 /** A whole tree. */
 export interface TreeSubject {
@@ -25,6 +26,8 @@ export interface ChangeSubject {
   readonly directory: string
   /** Which attributes are the overlay's own. */
   readonly xattrPrefix: 'trusted.overlay.' | 'user.overlay.'
+  /** Absolute paths on which something was mounted: what was made there to mount upon is no change. */
+  readonly mountPoints: readonly string[]
 }
 
 export type PackJob =
@@ -33,20 +36,35 @@ export type PackJob =
       readonly task: 'tar'
       readonly subject: TreeSubject | RunningSubject | ChangeSubject
       readonly output: number
-      readonly durable: boolean
+      readonly disk: DiskWish
+      readonly digest: boolean
     }
   | { readonly task: 'list'; readonly subject: ChangeSubject }
+
+/** What becomes of a tar on the disk: nothing, it is begun to be written back early, or it is there at the end. */
+export type DiskWish = 'none' | 'begun' | 'durable'
 
 export interface PackResult {
   readonly bytes: number
   readonly entries: number
+  /** Of the tar; null when nobody asked for it. */
+  readonly digest: Digest | null
 }
+
+/** Runs jobs; by default each in a thread of its own. */
+export type RunPackJob = <Result>(job: PackJob, options: ConfinedWorkerOptions) => Promise<Result>
+
+const inOwnThread: RunPackJob = (job, options) => runConfined('pack', job, options)
 
 export interface PackOptions extends CallOptions {
   /** Bytes written so far. */
   readonly onBytes?: ((bytes: number) => void) | undefined
-  /** The output is a file, written from its beginning, that is to be on the disk when the call ends. Default: false. */
-  readonly durable?: boolean | undefined
+  /** The output is a file, written from its beginning, that is to be on the disk when the call ends. Default `none`. */
+  readonly disk?: DiskWish | undefined
+  /** Whether its sha256 is computed along the way. Default false. */
+  readonly digest?: boolean | undefined
+  /** Default: a thread of its own. */
+  readonly run?: RunPackJob | undefined
 }
 
 /**
@@ -59,14 +77,17 @@ export interface PackOptions extends CallOptions {
 export function packTar(
   subject: TreeSubject | RunningSubject | ChangeSubject,
   output: number,
-  { signal, onBytes, durable = false }: PackOptions = {},
+  { signal, onBytes, disk = 'none', digest = false, run = inOwnThread }: PackOptions = {},
 ): Promise<PackResult> {
-  const job: PackJob = { task: 'tar', subject, output, durable }
-  return runConfined<PackResult>('pack', job, { doing: 'Writing a tar', signal, onBytes })
+  const job: PackJob = { task: 'tar', subject, output, disk, digest }
+  return run<PackResult>(job, { doing: 'Writing a tar', signal, onBytes })
 }
 
 /** Lists what a tree changes, in the same kind of thread. @throws `layer.apply_failed`, `call.aborted` */
-export function listTreeChanges(subject: ChangeSubject, call?: CallOptions): Promise<readonly TreeChange[]> {
+export function listTreeChanges(
+  subject: ChangeSubject,
+  { signal, run = inOwnThread }: Pick<PackOptions, 'signal' | 'run'> = {},
+): Promise<readonly TreeChange[]> {
   const job: PackJob = { task: 'list', subject }
-  return runConfined<readonly TreeChange[]>('pack', job, { doing: 'Comparing two trees', signal: call?.signal })
+  return run<readonly TreeChange[]>(job, { doing: 'Comparing two trees', signal })
 }

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { ChangeList, type TreeChange } from './change-list.ts'
 import type { ChangeVisitor } from './change-visitor.ts'
-import { confineThread, confineThreadToNamespace } from './confine-thread.ts'
+import { confineThread, confineThreadToNamespace, JobConfinement } from './confine-thread.ts'
 import type { ConfinedWorkerMessage } from './confined-worker.ts'
 import { LayerTar } from './layer-tar.ts'
 import { visitOverlayChanges } from './overlay-changes.ts'
@@ -9,40 +9,60 @@ import type { ChangeSubject, PackJob, PackResult } from './pack-tar.ts'
 import { packTree } from './pack-tree.ts'
 import { TarOutput } from './tar-output.ts'
 import { visitTreeChanges } from './tree-changes.ts'
+import { WithoutMountPoints } from './without-mount-points.ts'
 import { describeFailure } from './worker-failure.ts'
 
 const post = (message: ConfinedWorkerMessage<unknown>) => parentPort?.postMessage(message)
 
+type Confine = (trees: Parameters<typeof confineThread>[0], root: string, work: () => void) => void
+
 /** Writes one tree, or what changed in it, as a tar, or lists that; confined to it like the unpacking thread. */
-function run(job: PackJob): PackResult | readonly TreeChange[] {
+function run(job: PackJob, confine: Confine): PackResult | readonly TreeChange[] {
   if (job.task === 'list') {
     const list = new ChangeList()
-    visitChanges(job.subject, list)
+    visitChanges(job.subject, list, confine)
     return list.sorted()
   }
-  const { subject } = job
+  const { subject, disk, digest } = job
   const onBytes = (bytes: number) => post({ type: 'progress', bytes })
-  const output = new TarOutput(job.output, { onBytes, durable: job.durable })
-  if (subject.kind !== 'changes') {
-    if (subject.kind === 'tree') confineThread([subject.tree], subject.tree.target)
-    else confineThreadToNamespace(subject.namespace)
-    packTree(Buffer.from('/'), output)
-  } else visitChanges(subject, new LayerTar(output))
+  const output = new TarOutput(job.output, { onBytes, disk, digest })
+  const pack = () => packTree(Buffer.from('/'), output)
+  if (subject.kind === 'tree') confine([subject.tree], subject.tree.target, pack)
+  else if (subject.kind === 'changes') visitChanges(subject, new LayerTar(output), confine)
+  else {
+    confineThreadToNamespace(subject.namespace)
+    pack()
+  }
   output.finish()
-  return { bytes: output.bytes, entries: output.entries }
+  return { bytes: output.bytes, entries: output.entries, digest: output.digest }
 }
 
-function visitChanges(subject: ChangeSubject, visitor: ChangeVisitor): void {
-  const { format, older, newer, directory, xattrPrefix } = subject
-  confineThread(older ? [older, newer] : [newer], directory)
+function visitChanges(subject: ChangeSubject, visitor: ChangeVisitor, confine: Confine): void {
+  const { format, older, newer, directory, xattrPrefix, mountPoints } = subject
   const below = (target: string) => Buffer.from(target.slice(directory.length))
   const before = older && below(older.target)
-  if (format === 'overlay') visitOverlayChanges(before, below(newer.target), xattrPrefix, visitor)
-  else visitTreeChanges(before, below(newer.target), visitor)
+  const shown = mountPoints.length === 0 ? visitor : new WithoutMountPoints(visitor, mountPoints)
+  confine(older ? [older, newer] : [newer], directory, () => {
+    if (format === 'overlay') visitOverlayChanges(before, below(newer.target), xattrPrefix, shown)
+    else visitTreeChanges(before, below(newer.target), shown)
+  })
 }
 
-try {
-  post({ type: 'done', result: run(workerData as PackJob) })
-} catch (error) {
-  post({ type: 'failed', failure: describeFailure(error, 'a tree was read') })
+function answer(job: PackJob, confine: Confine): void {
+  try {
+    post({ type: 'done', result: run(job, confine) })
+  } catch (error) {
+    post({ type: 'failed', failure: describeFailure(error, 'a tree was read') })
+  }
+}
+
+// With a job the thread does that one; without, one after the other.
+if (workerData) {
+  answer(workerData as PackJob, (trees, root, work) => {
+    confineThread(trees, root)
+    work()
+  })
+} else {
+  const confinement = new JobConfinement()
+  parentPort?.on('message', (job: PackJob) => answer(job, (trees, root, work) => confinement.run(trees, root, work)))
 }

@@ -1,7 +1,10 @@
+import { createHash, type Hash } from 'node:crypto'
 import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { errnoOf } from '../errors/host-errors.ts'
 import { layerErrors } from '../errors/layer-errors.ts'
 import { EarlyWriteback } from '../host/early-writeback.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { DiskWish } from './pack-tar.ts'
 import type { TarEntry } from './tar-entry.ts'
 import { blockSize } from './tar-header.ts'
 import { encodeHeader, endOfTar, padding } from './tar-header-writer.ts'
@@ -16,8 +19,10 @@ const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
 export interface TarOutputOptions {
   /** Bytes so far. */
   readonly onBytes?: ((bytes: number) => void) | undefined
-  /** The descriptor is a file's, which `finish` leaves on the disk. */
-  readonly durable?: boolean | undefined
+  /** The descriptor is a file's: whether it is written back while it is made, and is on the disk after `finish`. */
+  readonly disk?: DiskWish | undefined
+  /** Computes the sha256 of all. */
+  readonly digest?: boolean | undefined
 }
 
 /** Writes a tar to a blocking descriptor, in large pieces. */
@@ -28,15 +33,20 @@ export class TarOutput {
   readonly #block = Buffer.allocUnsafeSlow(blockSize)
   readonly #onBytes: (bytes: number) => void
   #reported = 0
-  /** Null when the output need not be on the disk at the end. */
   readonly #writeback: EarlyWriteback | null
+  readonly #durable: boolean
+  readonly #hash: Hash | null
+  /** Null before `finish`, and when nobody asked for it. */
+  digest: Digest | null = null
   bytes = 0
   entries = 0
 
   constructor(fd: number, options: TarOutputOptions = {}) {
     this.#fd = fd
     this.#onBytes = options.onBytes ?? (() => {})
-    this.#writeback = options.durable ? new EarlyWriteback(fd) : null
+    this.#durable = options.disk === 'durable'
+    this.#writeback = this.#durable || options.disk === 'begun' ? new EarlyWriteback(fd) : null
+    this.#hash = options.digest ? createHash('sha256') : null
   }
 
   /** Writes the entry, and for a file its content from `path`; false when that is gone by now. */
@@ -61,7 +71,8 @@ export class TarOutput {
   finish(): void {
     this.#put(endOfTar)
     this.#flush()
-    if (this.#writeback) this.#onDisk(() => fsyncSync(this.#fd))
+    if (this.#hash) this.digest = `sha256:${this.#hash.digest('hex')}` as Digest
+    if (this.#durable) this.#onDisk(() => fsyncSync(this.#fd))
   }
 
   // A file that shrinks while it is read is filled up with zeros, as tar does: the header has been written.
@@ -100,6 +111,7 @@ export class TarOutput {
     this.#onDisk(() => {
       for (let done = 0; done < this.#used; ) done += writeSync(this.#fd, this.#buffer, done, this.#used - done)
     })
+    this.#hash?.update(this.#buffer.subarray(0, this.#used))
     this.#used = 0
     this.#writeback?.grownSync(this.bytes)
     if (this.bytes - this.#reported < progressStep) return

@@ -26,7 +26,8 @@ export function visitTreeChanges(older: Buffer | null, newer: Buffer, visitor: C
     const name = inTar
     if (!entry) {
       // One socket is like another.
-      if (!before?.facts.isSocket()) tell({ kind: before ? 'modified' : 'added', name, path, entry: null })
+      if (!before?.facts.isSocket())
+        tell({ kind: before ? 'modified' : 'added', name, path, older: before?.path ?? null, entry: null })
       return
     }
     const sameLink = !before || sameName(links.before.firstName(before.facts), links.after.firstName(facts))
@@ -34,6 +35,7 @@ export function visitTreeChanges(older: Buffer | null, newer: Buffer, visitor: C
       kind: before ? 'modified' : 'added',
       name,
       path,
+      older: before?.path ?? null,
       entry: links.after.resolve(entry, facts),
     }
     const same =
@@ -64,7 +66,7 @@ export function visitTreeChanges(older: Buffer | null, newer: Buffer, visitor: C
   const root = entryOf(rootName, newer, statBytes(newer))
   const oldRoot = older && entryOf(rootName, older, statBytes(older))
   if (root && !(oldRoot && sameButTime(oldRoot, root)))
-    visitor.present({ kind: oldRoot ? 'modified' : 'added', name: rootName, path: newer, entry: root })
+    visitor.present({ kind: oldRoot ? 'modified' : 'added', name: rootName, path: newer, older, entry: root })
   walk(older, newer, null)
 }
 

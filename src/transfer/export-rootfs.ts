@@ -49,7 +49,7 @@ async function toFile(tree: ExportedTree, path: string, signal: AbortSignal): Pr
     // It holds what only its owner may read, such as /etc/shadow.
     const fd = openSync(temporary, 'wx', 0o600)
     try {
-      await packTar(tree, fd, { signal, durable: true })
+      await packTar(tree, fd, { signal, disk: 'durable' })
     } finally {
       closeSync(fd)
     }

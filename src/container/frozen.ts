@@ -1,0 +1,87 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { tryLock, waitLock } from '../host/file-lock.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import type { ContainerRecord } from './container-record.ts'
+import type { LocalHolder } from './local-holder.ts'
+import { setPaused } from './pause-container.ts'
+import type { ContainerServices } from './services.ts'
+
+/** What works on a frozen container lets it go on as soon as it can; at the end at the latest. */
+export type FrozenWork<T> = (record: ContainerRecord, thaw: () => Promise<void>) => Promise<T>
+
+/**
+ * Runs `work` while a running container is frozen; one that is paused already, or does not run, stays as it is. The lock
+ * lets one at a time do so, in all processes, and the kernel takes it from one that dies: what that one froze is found by
+ * the mark, and let go on by the next engine that opens the root.
+ */
+export async function whileFrozen<T>(
+  services: ContainerServices,
+  holder: LocalHolder,
+  id: ContainerRecord['id'],
+  work: FrozenWork<T>,
+  call: CallOptions,
+): Promise<T> {
+  const asItIs = (record: ContainerRecord) => work(record, async () => {})
+  const record = services.records.require(id)
+  const { lock: lockFile, mark } = filesOf(services, record)
+  if (record.status !== 'running' && !existsSync(mark)) return asItIs(record)
+  using _lock = await waitLock(lockFile, call)
+  const now = services.records.require(id)
+  if (now.status !== 'running' && !existsSync(mark)) return asItIs(now)
+  writeFileSync(mark, '', { mode: 0o600 })
+  const thaw = async () => {
+    await thawed(services, holder, id)
+    rmSync(mark, { force: true })
+  }
+  try {
+    if (now.status === 'running') await freeze(services, holder, now, call)
+    return await work(services.records.require(id), thaw)
+  } finally {
+    await thaw()
+  }
+}
+
+async function freeze(
+  services: ContainerServices,
+  holder: LocalHolder,
+  record: ContainerRecord,
+  call: CallOptions,
+): Promise<void> {
+  try {
+    await setPaused(services, holder, record, true, call)
+  } catch (error) {
+    // Else it has ended meanwhile, which is as good.
+    if (services.records.find(record.id)?.status === 'running') throw error
+  }
+}
+
+/** Lets a container go on that a process froze which is dead now. */
+export async function thawAbandoned(
+  services: ContainerServices,
+  holder: LocalHolder,
+  record: ContainerRecord,
+): Promise<void> {
+  const { lock: lockFile, mark } = filesOf(services, record)
+  if (!existsSync(mark)) return
+  using lock = tryLock(lockFile)
+  if (!lock) return
+  await thawed(services, holder, record.id)
+  rmSync(mark, { force: true })
+}
+
+async function thawed(services: ContainerServices, holder: LocalHolder, id: ContainerRecord['id']): Promise<void> {
+  const record = services.records.find(id)
+  if (record?.status !== 'paused') return
+  try {
+    await setPaused(services, holder, record, false)
+  } catch (error) {
+    // It has ended, or somebody else has let it go on.
+    if (services.records.find(id)?.status === 'paused') throw error
+  }
+}
+
+const filesOf = ({ paths }: ContainerServices, { id }: ContainerRecord) => ({
+  lock: join(paths.container(id), 'freeze.lock'),
+  mark: join(paths.container(id), 'frozen'),
+})

@@ -1,0 +1,60 @@
+import type { Worker } from 'node:worker_threads'
+import { askWorker, type ConfinedWorkerOptions, runConfined, startConfined } from './confined-worker.ts'
+import type { PackJob } from './pack-tar.ts'
+
+/** Milliseconds that a thread without work is kept. */
+const idleMs = 10_000
+
+/**
+ * Threads that read trees, one job after the other: a thread takes some ten milliseconds to come up, and commits and
+ * diffs are often made in a row. Each keeps 10 to 15 MB while it waits for its next job, and ends after ten seconds.
+ */
+export class PackThreads implements AsyncDisposable {
+  readonly #idle: { readonly worker: Worker; readonly timer: NodeJS.Timeout }[] = []
+  #disposed = false
+
+  /** Runs a job in a thread that waits, or in a new one. One whose job failed is not used again. */
+  async run<Result>(job: PackJob, options: ConfinedWorkerOptions): Promise<Result> {
+    // It moves into the program's own namespace and does not come back.
+    if (job.task === 'tar' && job.subject.kind === 'running') return runConfined('pack', job, options)
+    const waiting = this.#idle.pop()
+    clearTimeout(waiting?.timer)
+    const worker = waiting?.worker ?? startConfined('pack', null)
+    worker.ref()
+    try {
+      worker.postMessage(job)
+      const result = await askWorker<Result>(worker, options)
+      this.#keep(worker)
+      return result
+    } catch (error) {
+      await worker.terminate()
+      throw error
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true
+    await Promise.all(
+      this.#idle.splice(0).map(({ worker, timer }) => {
+        clearTimeout(timer)
+        return worker.terminate()
+      }),
+    )
+  }
+
+  #keep(worker: Worker): void {
+    // One is enough for what comes in a row.
+    if (this.#disposed || this.#idle.length > 0) {
+      void worker.terminate()
+      return
+    }
+    worker.unref()
+    const timer = setTimeout(() => void worker.terminate(), idleMs)
+    timer.unref()
+    this.#idle.push({ worker, timer })
+    worker.once('exit', () => {
+      const at = this.#idle.findIndex((waiting) => waiting.worker === worker)
+      if (at >= 0) this.#idle.splice(at, 1)
+    })
+  }
+}
