@@ -17,7 +17,6 @@ export interface ConsistencyProblem {
     | ContainerProblem['kind']
     | StorageProblem['kind']
     | 'damaged_records'
-    | 'image_not_unpacked'
     | 'missing_container_root'
   /** Of what it is about: a digest, a chain id, a container id, a path. */
   readonly id: string
@@ -67,7 +66,7 @@ export async function checkEngine(
     spared: new Set(containers.unreadable),
   }
   found.push(...(await storage.check({ ...options, needed })))
-  found.push(...incompleteImages(store), ...(await unpackedImages(parts, options)))
+  found.push(...incompleteImages(store))
   return [...found, ...(await rootlessContainers(parts, call))]
 }
 
@@ -85,36 +84,6 @@ const damagedRecords = (file: string, root: string, damage: readonly string[]): 
   message: `${file} is damaged (${damage[0]}). Close all engines and run \`tscontainer check --repair --root ${root}\`.`,
   repaired: false,
 })
-
-/** Images whose layers are not all unpacked; they are unpacked again from their blobs. */
-async function unpackedImages(parts: Parts, options: CheckOptions & CallOptions): Promise<ConsistencyProblem[]> {
-  const { content, images, unpacker } = await parts.get(coreTokens.transfer)
-  const storage = await parts.get(coreTokens.storage)
-  const problems: ConsistencyProblem[] = []
-  for (const image of images.list()) {
-    const { chain, layers } = image
-    if (chain.every((id) => storage.hasChain(id))) continue
-    const whole = layers.every(({ digest }) => content.has(digest))
-    if (options.repair && whole)
-      await content.withLease((lease) =>
-        unpacker.unpack(
-          layers.map(({ diffId, digest, size }, at) => ({
-            diffId,
-            chainId: chain[at]!,
-            source: { path: content.fileOf(digest), offset: 0, length: size },
-          })),
-          { lease, signal: options.signal },
-        ),
-      )
-    problems.push({
-      kind: 'image_not_unpacked',
-      id: image.id,
-      message: `Layers of the image ${image.names.join(', ') || image.id} are not unpacked, so no container can be made from it.${whole ? '' : ' Load or pull it again.'}`,
-      repaired: options.repair === true && whole,
-    })
-  }
-  return problems
-}
 
 async function rootlessContainers(parts: Parts, call?: CallOptions): Promise<ConsistencyProblem[]> {
   const { records, roots } = await parts.get(coreTokens.containerServices)

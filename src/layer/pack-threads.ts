@@ -19,7 +19,7 @@ export class PackThreads implements AsyncDisposable {
     if (job.task === 'tar' && job.subject.kind === 'running') return runConfined('pack', job, options)
     const waiting = this.#idle.pop()
     clearTimeout(waiting?.timer)
-    const worker = waiting?.worker ?? startConfined('pack', null)
+    const worker = waiting?.worker ?? this.#start()
     worker.ref()
     try {
       worker.postMessage(job)
@@ -42,6 +42,14 @@ export class PackThreads implements AsyncDisposable {
     )
   }
 
+  #start(): Worker {
+    const worker = startConfined('pack', null)
+    return worker.once('exit', () => {
+      const at = this.#idle.findIndex((waiting) => waiting.worker === worker)
+      if (at >= 0) this.#idle.splice(at, 1)
+    })
+  }
+
   #keep(worker: Worker): void {
     // One is enough for what comes in a row.
     if (this.#disposed || this.#idle.length > 0) {
@@ -52,9 +60,5 @@ export class PackThreads implements AsyncDisposable {
     const timer = setTimeout(() => void worker.terminate(), idleMs)
     timer.unref()
     this.#idle.push({ worker, timer })
-    worker.once('exit', () => {
-      const at = this.#idle.findIndex((waiting) => waiting.worker === worker)
-      if (at >= 0) this.#idle.splice(at, 1)
-    })
   }
 }

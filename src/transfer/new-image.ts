@@ -1,5 +1,6 @@
 import type { BlobWriter } from '../content/blob-writer.ts'
 import type { ChangeHint } from '../driver-kit/storage-driver.ts'
+import { imageErrors } from '../errors/image-errors.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import { packChanges, type TreePair } from '../layer/pack-changes.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
@@ -15,7 +16,7 @@ import {
 } from '../oci/layer-types.ts'
 import { ByteMeter } from '../progress/byte-meter.ts'
 import type { OperationContext } from '../progress/operation.ts'
-import { normalizeName } from '../reference/reference.ts'
+import { canonicalName, parseReference, withDefaultTag } from '../reference/reference.ts'
 import { requireLayerType } from './commit-options.ts'
 import { compressBlob } from './compress-blob.ts'
 import type { TransferServices } from './transfer-services.ts'
@@ -55,7 +56,7 @@ export async function makeImage(
   const format = image.format ?? formatOf(parent.manifest.mediaType)
   const layerType = requireLayerType(format, compression)
   // A bad name is told before the work.
-  const names = image.name === undefined ? [] : [normalizeName(image.name)]
+  const names = image.name === undefined ? [] : [newName(image.name)]
   const lease = content.createLease()
   try {
     for (const { digest } of parent.layers.slice(0, image.kept)) lease.addBlob(digest)
@@ -103,6 +104,15 @@ export async function makeImage(
   } finally {
     content.discard(lease)
   }
+}
+
+function newName(name: string): string {
+  const reference = withDefaultTag(parseReference(name))
+  if (reference.digest === null) return canonicalName(reference)
+  throw imageErrors.error('digest_name', {
+    message: `"${name}" has a digest, which a new image cannot be told to have. Use a name with a tag.`,
+    subject: { type: 'reference', id: name },
+  })
 }
 
 /** Null when nothing changed. */
