@@ -65,6 +65,7 @@ async function commit(
       trees,
       {
         parent,
+        recordedParent: parent.id,
         kept: parent.layers.length,
         changes: opened.changes,
         mountPoints: opened.mountPoints,

@@ -47,6 +47,8 @@ export type DiskWish = 'none' | 'begun' | 'durable'
 export interface PackResult {
   readonly bytes: number
   readonly entries: number
+  /** Of regular files. */
+  readonly fileBytes: number
   /** Of the tar; null when nobody asked for it. */
   readonly digest: Digest | null
 }

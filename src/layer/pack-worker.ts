@@ -34,7 +34,8 @@ function run(job: PackJob, confine: Confine): PackResult | readonly TreeChange[]
     pack()
   }
   output.finish()
-  return { bytes: output.bytes, entries: output.entries, digest: output.digest }
+  const { bytes, entries, fileBytes } = output
+  return { bytes, entries, fileBytes, digest: output.digest }
 }
 
 function visitChanges(subject: ChangeSubject, visitor: ChangeVisitor, confine: Confine): void {

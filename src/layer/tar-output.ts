@@ -40,6 +40,8 @@ export class TarOutput {
   digest: Digest | null = null
   bytes = 0
   entries = 0
+  /** Of regular files. */
+  fileBytes = 0
 
   constructor(fd: number, options: TarOutputOptions = {}) {
     this.#fd = fd
@@ -64,6 +66,7 @@ export class TarOutput {
   /** The same with a file that is open already; null when the entry has no content. */
   addOpened(entry: TarEntry, file: number | null): void {
     this.entries++
+    if (entry.type === 'file') this.fileBytes += entry.size
     this.#put(encodeHeader(entry, this.#block))
     if (file !== null && entry.size > 0) this.#content(file, entry.size)
   }

@@ -25,6 +25,8 @@ import type { TreeServices } from './tree-services.ts'
 /** An image that is to be made upon the lowest layers of another one. */
 export interface NewImage {
   readonly parent: ImageRecord
+  /** Id of the image that it is recorded to be made from. */
+  readonly recordedParent: Digest | null
   /** Layers of the parent that stay, by their descriptors. */
   readonly kept: number
   /** What the new layer holds. */
@@ -63,7 +65,7 @@ export async function makeImage(
     const kept = await keptLayers(image, format, signal)
     report({ type: 'stage', stage: 'pack' })
     await using writer = await content.openWriter({ lease, signal })
-    const plain = await pack(trees, image, writer, context)
+    const plain = await pack(services, trees, image, writer, context)
     await image.packed?.()
     let layer: Descriptor | null = plain && { mediaType: layerType, ...plain }
     const storing = [plain && compression === 'none' ? writer.commit() : null]
@@ -92,7 +94,7 @@ export async function makeImage(
         content.ingest([bytes], { lease, signal, expected: { digest, size } }),
       )
       await Promise.all([...storing, ...documents])
-      const [made] = await images.createAll([{ manifest: manifest.descriptor, names }], {
+      const [made] = await images.createAll([{ manifest: manifest.descriptor, names, parent: image.recordedParent }], {
         lease,
         signal,
         action: image.action,
@@ -117,6 +119,7 @@ function newName(name: string): string {
 
 /** Null when nothing changed. */
 async function pack(
+  { images }: TransferServices,
   { threads, scratch }: TreeServices,
   { changes, mountPoints }: NewImage,
   writer: BlobWriter,
@@ -124,7 +127,7 @@ async function pack(
 ): Promise<{ readonly digest: Digest; readonly size: number } | null> {
   const meter = new ByteMeter(report, 'layer', null)
   const packed = await writer.fill(async (descriptor) => {
-    const { bytes, entries, digest } = await packChanges(changes, descriptor, {
+    const { bytes, entries, fileBytes, digest } = await packChanges(changes, descriptor, {
       scratch,
       mountPoints,
       signal,
@@ -133,10 +136,12 @@ async function pack(
       run: (job, options) => threads.run(job, options),
       onBytes: (done) => meter.add(done - meter.done),
     })
-    return { digest: digest!, size: bytes, entries }
+    return { digest: digest!, size: bytes, entries, fileBytes }
   })
   meter.flush()
-  return packed.entries === 0 ? null : sizedDigest(packed)
+  if (packed.entries === 0) return null
+  images.sizes.record(packed.digest, packed.fileBytes)
+  return sizedDigest(packed)
 }
 
 const sizedDigest = ({ digest, size }: { readonly digest: Digest; readonly size: number }) => ({ digest, size })

@@ -58,6 +58,7 @@ async function squash(
     trees,
     {
       parent: image,
+      recordedParent: base?.id ?? null,
       kept,
       changes: { format: 'mounts', newer: newer.mounts, older: older?.mounts ?? null },
       mountPoints: [],
