@@ -65,6 +65,7 @@ export type { CommitOptions, NewImageOptions, SquashOptions } from './transfer/c
 export type { ImportOptions } from './transfer/import-rootfs.ts'
 export type { LoadOptions } from './transfer/load-images.ts'
 export type { PullOptions } from './transfer/pull-image.ts'
-export type { PushResult } from './transfer/push-image.ts'
+export type { PushOptions, PushResult } from './transfer/push-image.ts'
+export type { SentCompression } from './transfer/repack-image.ts'
 export type { SaveOptions } from './transfer/save-images.ts'
 export type { PullPolicy } from './transfer/transfer-options.ts'

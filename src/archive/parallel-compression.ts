@@ -22,7 +22,19 @@ export function compressed(
   source: AsyncIterable<Uint8Array>,
   compression: Exclude<LayerCompression, 'none'>,
 ): AsyncGenerator<Uint8Array> {
-  return compression === 'gzip' ? gzipped(source) : inParallel(blocksOf(source, zstdBlock), (block) => zstd(block, {}))
+  return compression === 'gzip' ? gzipped(source) : zstandard(source)
+}
+
+/** A frame for each block. Source: RFC 8878, 3.1. */
+async function* zstandard(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let frames = 0
+  const frame = (block: Uint8Array) => {
+    frames++
+    return zstd(block, {})
+  }
+  yield* inParallel(blocksOf(source, zstdBlock), frame)
+  // Nothing at all is no frame, and so no zstd.
+  if (frames === 0) yield await frame(new Uint8Array(0))
 }
 
 /** One member, in blocks that each know what came before them, as pigz makes it. */

@@ -9,7 +9,7 @@ import type { SquashOptions } from '../transfer/commit-options.ts'
 import type { importRootfs } from '../transfer/import-rootfs.ts'
 import type { loadImages } from '../transfer/load-images.ts'
 import type { pullImage } from '../transfer/pull-image.ts'
-import type { PushResult, pushImage } from '../transfer/push-image.ts'
+import type { PushOptions, PushResult, pushImage } from '../transfer/push-image.ts'
 import type { saveImages } from '../transfer/save-images.ts'
 import type { squashImage } from '../transfer/squash-image.ts'
 import type { TransferServices } from '../transfer/transfer-services.ts'
@@ -71,21 +71,22 @@ export class Image {
   }
 
   /**
-   * Sends it to a registry as it is stored, by one of its names or another one (which it does not get here). What the
-   * registry has is not sent. Default: the only name it has.
+   * Sends it to a registry, by one of its names or another one (which it does not get here). Layers that are packed are
+   * sent as they are stored, plain ones with gzip unless `compression` says otherwise. What the registry has is not sent.
+   * Default: the only name it has.
    *
-   * @throws `registry.*`, `image.not_found`, `image.no_name`, `image.several_names`, `reference.*`
+   * @throws `registry.*`, `transfer.unsupported_compression`, `image.not_found`, `image.no_name`, `image.several_names`, `reference.*`
    */
-  push(reference?: string, call?: CallOptions): Operation<PushResult> {
+  push(reference?: string, options?: PushOptions): Operation<PushResult> {
     return startOperation(
       async (context) => {
         const { pushImage } = this.#backend
         const [services, registries] = await Promise.all([this.#backend.transfer(), this.#backend.registries()])
         const record = services.images.resolve(this.id)
         const name = reference ?? onlyName(record)
-        return relay(pushImage(services, registries, record, name, { signal: context.signal }), context)
+        return relay(pushImage(services, registries, record, name, { ...options, signal: context.signal }), context)
       },
-      call,
+      options,
       'image.push',
     )
   }

@@ -16,7 +16,11 @@ export class WithoutMountPoints implements ChangeVisitor {
 
   constructor(inner: ChangeVisitor, mountPoints: readonly string[]) {
     this.#inner = inner
-    const names = mountPoints.map((path) => Buffer.from(path).toString('latin1').replace(/^\/+/, ''))
+    const names = mountPoints.map((path) =>
+      Buffer.from(path)
+        .toString('latin1')
+        .replace(/^\/+|\/+$/g, ''),
+    )
     this.#points = new Set(names)
     for (const name of names)
       for (let end = name.length; end > 0; end = name.lastIndexOf('/', end - 1)) this.#onTheWay.add(name.slice(0, end))

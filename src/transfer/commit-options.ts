@@ -62,6 +62,17 @@ export function checkCommitOptions(options: unknown) {
 export const checkSquashOptions = (options: unknown) =>
   parseOptionObject('image.squash', options, { ...newImage, from: text })
 
+/** @throws `call.unknown_option`, `call.bad_option`, `transfer.unsupported_compression` */
+export const checkPushOptions = (options: unknown) =>
+  parseOptionObject('image.push', options, {
+    compression: (value, key) => {
+      const compression = value === 'stored' ? value : parseCompression(value, key)
+      if (compression !== 'none') return compression
+      throw bad(key, value, 'one of stored, gzip, zstd')
+    },
+    signal: newImage.signal,
+  })
+
 /** The media type of a layer. @throws `transfer.unsupported_compression` */
 export function requireLayerType(format: ImageFormat, compression: LayerCompression): string {
   const type = layerTypeOf(format, compression)

@@ -12,6 +12,8 @@ import type { RegistryClient } from '../registry/registry-client.ts'
 import type { RemoteRepository } from '../registry/remote-repository.ts'
 import { sendBlob } from '../registry/send-blob.ts'
 import { allOrAbort } from './all-or-abort.ts'
+import { checkPushOptions } from './commit-options.ts'
+import { repackImage, type SentCompression } from './repack-image.ts'
 import type { TransferServices } from './transfer-services.ts'
 
 /** What a push has made. */
@@ -26,21 +28,32 @@ export interface PushResult {
 
 const parallelBlobs = 3
 
+/** How to push. */
+export interface PushOptions extends CallOptions {
+  /**
+   * How layers are packed: `stored` sends them as they are, `gzip` and `zstd` pack those anew that are packed otherwise.
+   * Default: plain layers, such as those of a commit, are packed with gzip; the others are sent as they are.
+   */
+  readonly compression?: SentCompression | undefined
+}
+
 /**
- * Sends an image as it is stored: nothing is packed anew, every digest is kept. What the registry has is not sent, and
- * what another of its repositories has is taken over from there.
+ * Sends an image. Layers that are packed are sent as they are stored, every digest kept; plain ones are packed on all
+ * processors, and kept like that beside the plain ones when the image has a name in the repository. What the registry has
+ * is not sent, and what another of its repositories has is taken over from there.
  *
- * @throws `registry.*`, `content.*`, `call.aborted`
+ * @throws `registry.*`, `content.*`, `transfer.unsupported_compression`, `call.*`
  */
 export function pushImage(
   services: TransferServices,
   registries: RegistryClient,
   image: ImageRecord,
   name: string,
-  options: CallOptions = {},
+  options: PushOptions = {},
 ): Operation<PushResult> {
   return startOperation(
     async ({ signal, report }) => {
+      const { compression } = checkPushOptions(options)
       const reference = withDefaultTag(parseReference(name))
       if (reference.digest !== null || reference.tag === null)
         throw registryErrors.error('refused_request', {
@@ -49,10 +62,10 @@ export function pushImage(
         })
       const [repository] = registries.repositories(reference, 'push')
       const { content } = services
-      return content.withLease(async (lease) => {
-        const manifest = await image.readManifest({ signal })
-        const blobs = unique([manifest.config, ...manifest.layers])
-        for (const { digest } of [image.manifest, ...blobs]) lease.addBlob(digest)
+      const lease = content.createLease()
+      try {
+        const packed = await repackImage(services, image, compression, { lease, signal, report })
+        const blobs = unique([packed.config, ...packed.layers])
         report({ type: 'stage', stage: 'send' })
         const queue = new WorkQueue(parallelBlobs)
         const images = services.images.list()
@@ -64,9 +77,14 @@ export function pushImage(
             }),
           ),
         )
-        const bytes = await content.readBytes(image.manifest.digest, { maxBytes: image.manifest.size, signal })
-        const { mediaType, digest, size } = image.manifest
+        const { mediaType, digest, size } = packed.manifest
+        const bytes = await content.readBytes(digest, { maxBytes: size, signal })
         await repository!.putManifest(reference.tag!, { bytes, mediaType }, { signal })
+        if (packed.isNew && image.names.some((known) => isTagIn(known, reference)))
+          await services.images.createAll([{ manifest: packed.manifest, names: [digestName(reference, digest)] }], {
+            lease,
+            signal,
+          })
         services.journal.append({
           type: 'image',
           action: 'push',
@@ -74,11 +92,21 @@ export function pushImage(
           attributes: { name: canonicalName(reference) },
         })
         return { name: canonicalName(reference), digest, size }
-      })
+      } finally {
+        content.discard(lease)
+      }
     },
     options,
     `Pushing ${name}`,
   )
+}
+
+/** What was pushed is known by its digest, too. */
+const digestName = (reference: Reference, digest: Digest): string => canonicalName({ ...reference, tag: null, digest })
+
+function isTagIn(name: string, target: Reference): boolean {
+  const { domain, path, tag } = parseReference(name)
+  return tag !== null && domain === target.domain && path === target.path
 }
 
 interface SendOptions {
