@@ -1,4 +1,5 @@
 import type { CallOptions } from '../lifetime/call-options.ts'
+import { childrenFirst } from '../snapshot/snapshot-collector.ts'
 import { coreTokens } from './core-tokens.ts'
 import type { Parts } from './parts.ts'
 
@@ -12,7 +13,8 @@ export async function resetEngine(parts: Parts, call?: CallOptions): Promise<rea
     removed.push(record.id)
   }
   const images = parts.get(t.images)
-  for (const image of images.list()) images.remove(image.id, { force: true })
+  // Images without a name go with the last one that was made from them.
+  for (const { id } of childrenFirst(images.list())) if (images.find(id)) images.remove(id, { force: true })
   await (await parts.get(t.storage)).reset(call)
   await (await parts.get(t.networks)).reset(call)
   return removed
