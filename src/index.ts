@@ -34,6 +34,7 @@ export type { EngineInfo } from './engine/info.ts'
 export { Network, Networks } from './engine/networks.ts'
 export { definePart, type PartFactory, type Parts, type Token } from './engine/parts.ts'
 export type { DriverProbe, ProbeReport } from './engine/probe.ts'
+export { Registries } from './engine/registries.ts'
 export type {
   ContainerPruneFilter,
   ContainersPruneReport,
@@ -52,12 +53,14 @@ export type { Digest } from './oci/digest.ts'
 export type { ImageFormat, LayerCompression } from './oci/layer-types.ts'
 export type { Operation } from './progress/operation.ts'
 export type { ProgressEvent } from './progress/progress-event.ts'
+export type { LoginStore } from './registry/docker-config-store.ts'
 export type {
   CredentialProvider,
   RegistriesOptions,
   RegistryCredentials,
   RegistryHostOptions,
 } from './registry/registry-options.ts'
+export type { FoundRepository, ImageSearchOptions } from './registry/search.ts'
 export type { Resources } from './runtime/resources.ts'
 export type { Ulimit, UlimitName, Ulimits } from './runtime/ulimits.ts'
 export type { EngineEvent, EventQuery, EventType } from './state/event-journal.ts'

@@ -13,6 +13,7 @@ import { Images } from './images.ts'
 import type { EngineInfo } from './info.ts'
 import { Networks } from './networks.ts'
 import type { ProbeReport } from './probe.ts'
+import { Registries } from './registries.ts'
 
 /**
  * A container engine in this process. Several may be open at once, on one root or on several, in one process or in many.
@@ -27,6 +28,7 @@ export class Engine implements AsyncDisposable {
   readonly images: Images
   readonly containers: Containers
   readonly networks: Networks
+  readonly registries: Registries
   readonly #core: EngineCore
   #disposed = false
 
@@ -50,6 +52,7 @@ export class Engine implements AsyncDisposable {
       exportRootfs: (id, target, call) => this.#open().exportRootfs(id, target, call),
     })
     this.networks = new Networks(() => this.#open().get(coreTokens.networks))
+    this.registries = new Registries(() => this.#open().get(coreTokens.registries))
   }
 
   /**

@@ -1,10 +1,12 @@
 import type { Readable, Writable } from 'node:stream'
+import { parseOptionObject } from '../driver-kit/options.ts'
 import type { ImageFilter } from '../image/image-filter.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { type Operation, type OperationContext, startOperation } from '../progress/operation.ts'
 import { parseImageSelector } from '../reference/image-selector.ts'
-import { canonicalName, withDefaultTag } from '../reference/reference.ts'
+import { canonicalName, parseReference, withDefaultTag } from '../reference/reference.ts'
+import type { FoundRepository, ImageSearchOptions } from '../registry/search.ts'
 import type { ImportOptions } from '../transfer/import-rootfs.ts'
 import type { LoadOptions } from '../transfer/load-images.ts'
 import type { PullOptions } from '../transfer/pull-image.ts'
@@ -14,7 +16,7 @@ import { Image, type ImageBackend } from './image.ts'
 import { relay } from './relay.ts'
 import type { ImagePruneFilter, ImagesPruneReport, RemoveImageOptions, RemoveImageReport } from './removal-reports.ts'
 
-/** Where an archive is read from: a path, or any stream of bytes. */
+/** Where an archive is read from: a path, an http(s) URL, or any stream of bytes. */
 export type ByteSource = string | Readable | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
 
 /** The images of a root. */
@@ -28,14 +30,18 @@ export class Images {
 
   /**
    * Loads every image of a `docker save` tarball, an OCI archive or an OCI layout directory; compressed ones too.
-   * Either all of them are recorded or nothing stays.
+   * Either all of them are recorded or nothing stays. From a URL it is fetched by the rules of registries: proxies,
+   * certificates, retries.
    *
-   * @throws `archive.*`, `layer.*`, `content.*`, `image.*`
+   * @throws `download.*` and `registry.*` for URLs, `archive.*`, `layer.*`, `content.*`, `image.*`
    */
   load(source: ByteSource, options?: LoadOptions): Operation<readonly Image[]> {
     return this.#operation(options, 'images.load', async (transfer, context) => {
       const { loadImages } = this.#backend
-      const records = await relay(loadImages(transfer, source, { ...options, signal: context.signal }), context)
+      const records = await relay(
+        loadImages(transfer, await this.#bytes(source, context), { ...options, signal: context.signal }),
+        context,
+      )
       return records.map((record) => this.#handle(record))
     })
   }
@@ -62,14 +68,16 @@ export class Images {
   }
 
   /**
-   * Makes an image of one layer from a tarball of a root file system, plain or compressed.
+   * Makes an image of one layer from a tarball of a root file system, plain or compressed; from a path, a URL or a stream.
    *
-   * @throws `layer.*`, `reference.*`, `call.bad_option`
+   * @throws `download.*` and `registry.*` for URLs, `layer.*`, `reference.*`, `call.bad_option`
    */
   importRootfs(source: ByteSource, options?: ImportOptions): Operation<Image> {
     return this.#operation(options, 'images.importRootfs', async (transfer, context) => {
       const { importRootfs } = this.#backend
-      return this.#handle(await relay(importRootfs(transfer, source, { ...options, signal: context.signal }), context))
+      const bytes = await this.#bytes(source, context)
+      const given = { message: bytes === source ? undefined : `Imported from ${hostOf(source)}`, ...options }
+      return this.#handle(await relay(importRootfs(transfer, bytes, { ...given, signal: context.signal }), context))
     })
   }
 
@@ -86,6 +94,29 @@ export class Images {
       const given = { ...options, signal: context.signal }
       return this.#handle(await relay(pullImage(transfer, registries, reference, given), context))
     })
+  }
+
+  /**
+   * Tags of a repository at its registry, in the registry's order; the next page is asked for when the loop gets there.
+   *
+   * @throws `registry.not_found`, `registry.*`, `reference.*`
+   */
+  async *tags(repository: string, call?: CallOptions): AsyncIterable<string> {
+    parseOptionObject('images.tags', call, { signal: (value) => value })
+    const registries = await this.#backend.registries()
+    yield* registries.tags(parseReference(repository), call)
+  }
+
+  /**
+   * Repositories of a registry (default Docker Hub) that fit a term: by its search, else by the names in its catalogue.
+   *
+   * @throws `registry.no_search` when it has neither, `registry.*`, `call.bad_option`
+   */
+  async *search(term: string, options?: ImageSearchOptions): AsyncIterable<FoundRepository> {
+    const { parseSearchOptions } = await import('../registry/search-options.ts')
+    const parsed = parseSearchOptions(options)
+    const registries = await this.#backend.registries()
+    yield* registries.search(term, parsed)
   }
 
   /** By name, id or unique id prefix. @throws `image.not_found`, `image.ambiguous`, `reference.*` */
@@ -127,6 +158,11 @@ export class Images {
     return this.#backend.verbs().prune(filter, call)
   }
 
+  async #bytes(source: ByteSource, { signal }: OperationContext): Promise<ByteSource> {
+    if (typeof source !== 'string' || !/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) return source
+    return (await this.#backend.registries()).download(source, { signal })
+  }
+
   #handle(record: ImageRecord): Image {
     return new Image(this.#backend, record.id)
   }
@@ -139,3 +175,6 @@ export class Images {
     return startOperation(async (context) => work(await this.#backend.transfer(), context), call, what)
   }
 }
+
+/** Of a URL that was read already. */
+const hostOf = (source: ByteSource): string => new URL(String(source)).host

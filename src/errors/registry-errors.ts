@@ -60,6 +60,14 @@ export const registryErrors = defineErrors('registry', {
     kind: 'unavailable',
     help: 'A credential helper could not be run or gave no usable answer. Run `docker-credential-<name> get` by hand.',
   },
+  credentials_not_stored: {
+    kind: 'unavailable',
+    help: "A login could not be written into Docker's config.json. Look at the permissions and the free space there.",
+  },
+  no_search: {
+    kind: 'unsupported',
+    help: 'The registry has neither a search nor a catalogue of its repositories. Ask it for the tags of a name.',
+  },
   blocked: { kind: 'permission_denied', help: 'The configuration blocks this registry.' },
   offline: { kind: 'failed_precondition', help: 'The engine was opened offline and may use no network.' },
   unsupported_manifest: {

@@ -12,7 +12,8 @@ export type RunHelper = (
   options: { readonly input: string; readonly accept: readonly number[] } & CallOptions,
 ) => Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>
 
-interface DockerConfig {
+/** The part of config.json that is about logins. */
+export interface DockerConfig {
   readonly auths?: Readonly<Record<string, unknown>>
   readonly credHelpers?: Readonly<Record<string, unknown>>
   readonly credsStore?: unknown
@@ -37,6 +38,15 @@ export class DockerConfigCredentials {
   readonly #env: NodeJS.ProcessEnv
   readonly #run: RunHelper
 
+  /** What logins are stored in; null: nowhere. */
+  get file(): string | null {
+    return this.#file
+  }
+
+  get run(): RunHelper {
+    return this.#run
+  }
+
   constructor(file: string | null, env: NodeJS.ProcessEnv, run: RunHelper) {
     this.#file = file
     this.#env = env
@@ -50,44 +60,27 @@ export class DockerConfigCredentials {
     const config = readConfig(this.#file)
     if (!config) return null
     const keys = keysOf(registry)
-    const helper = keys.map((key) => config.credHelpers?.[key]).find((name) => name !== undefined) ?? config.credsStore
-    if (typeof helper === 'string' && helper !== '') {
+    const helper = helperOf(config, registry)
+    if (helper !== null) {
       const found = await this.#ask(helper, registry, keys, call)
       if (found) return found
     }
     return inAuths(config, registry, this.#file)
   }
 
-  /** Source: docker-credential-helpers, the `get` command. */
   async #ask(
     helper: string,
     registry: string,
     keys: readonly string[],
     call: CallOptions | undefined,
   ): Promise<RegistryCredentials | null> {
-    const fail = (problem: string, cause?: unknown) =>
-      registryErrors.error('helper_failed', {
-        message: `The credential helper docker-credential-${helper} ${problem}.`,
-        subject: { type: 'registry', id: registry },
-        details: { registry, helper },
-        cause,
-      })
-    if (!/^[A-Za-z0-9._-]+$/.test(helper)) throw fail('has no name of a program')
     for (const key of keys.slice(0, 2)) {
-      let answer: Awaited<ReturnType<RunHelper>>
-      try {
-        answer = await this.#run(`docker-credential-${helper}`, ['get'], { ...call, input: key, accept: anyExit })
-      } catch (error) {
-        throw fail('could not be run', error)
-      }
-      if (answer.exitCode !== 0) {
-        if (/credentials not found/i.test(answer.stdout + answer.stderr)) continue
-        // What it printed may hold a secret.
-        throw fail(`ended with ${answer.exitCode}`)
-      }
-      const said = parse(answer.stdout, `docker-credential-${helper}`) as Record<string, unknown>
+      const stdout = await askHelper(this.#run, { helper, command: 'get', input: key, registry }, call)
+      if (stdout === null) continue
+      const said = parse(stdout, `docker-credential-${helper}`) as Record<string, unknown>
       const { Username: username, Secret: secret } = said
-      if (typeof username !== 'string' || typeof secret !== 'string') throw fail('answered without Username and Secret')
+      if (typeof username !== 'string' || typeof secret !== 'string')
+        throw helperFailed(helper, registry, 'answered without Username and Secret')
       if (secret === '') continue
       return username === '<token>' ? { identityToken: secret } : { username, password: secret }
     }
@@ -95,7 +88,50 @@ export class DockerConfigCredentials {
   }
 }
 
-function readConfig(file: string): DockerConfig | null {
+/** The program that keeps the credentials of a registry; null: the file does. */
+export function helperOf({ credHelpers, credsStore }: DockerConfig, registry: string): string | null {
+  const helper =
+    keysOf(registry)
+      .map((key) => credHelpers?.[key])
+      .find((name) => name !== undefined) ?? credsStore
+  return typeof helper === 'string' && helper !== '' ? helper : null
+}
+
+/** What a helper printed; null: it has no such credentials. Source: docker-credential-helpers. */
+export async function askHelper(
+  run: RunHelper,
+  question: {
+    readonly helper: string
+    readonly command: 'get' | 'store' | 'erase'
+    readonly input: string
+    readonly registry: string
+  },
+  call?: CallOptions,
+): Promise<string | null> {
+  const { helper, command, input, registry } = question
+  if (!/^[A-Za-z0-9._-]+$/.test(helper)) throw helperFailed(helper, registry, 'has no name of a program')
+  let answer: Awaited<ReturnType<RunHelper>>
+  try {
+    answer = await run(`docker-credential-${helper}`, [command], { ...call, input, accept: anyExit })
+  } catch (error) {
+    throw helperFailed(helper, registry, 'could not be run', error)
+  }
+  if (answer.exitCode === 0) return answer.stdout
+  if (/credentials not found/i.test(answer.stdout + answer.stderr)) return null
+  // What it printed may hold a secret.
+  throw helperFailed(helper, registry, `ended with ${answer.exitCode}`)
+}
+
+const helperFailed = (helper: string, registry: string, problem: string, cause?: unknown) =>
+  registryErrors.error('helper_failed', {
+    message: `The credential helper docker-credential-${helper} ${problem}.`,
+    subject: { type: 'registry', id: registry },
+    details: { registry, helper },
+    cause,
+  })
+
+/** Null when there is no file. @throws `registry.bad_credentials_file` */
+export function readConfig(file: string): DockerConfig | null {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
@@ -120,7 +156,7 @@ function parse(text: string, where: string): DockerConfig {
 }
 
 /** The names under which a registry may be kept, the usual one first. */
-function keysOf(registry: string): readonly string[] {
+export function keysOf(registry: string): readonly string[] {
   if (registry === 'docker.io') return [hubKey, 'docker.io', 'index.docker.io', 'https://index.docker.io']
   return [registry, `https://${registry}`, `http://${registry}`, `https://${registry}/v1/`, `https://${registry}/v2/`]
 }

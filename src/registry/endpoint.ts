@@ -1,5 +1,5 @@
 import { registryErrors } from '../errors/registry-errors.ts'
-import { hubHost, parseLocation, splitLocation } from './location.ts'
+import { hubHost, hubSearchHost, parseLocation, splitLocation } from './location.ts'
 import type { RegistriesOptions } from './registry-options.ts'
 
 /** A place where the images of a registry can be asked for. */
@@ -21,6 +21,9 @@ export interface Endpoint {
   readonly uploadChunkBytes: number | null
 }
 
+/** Mirrors are for pulling; Docker Hub is searched elsewhere than it is pulled from. */
+export type Purpose = 'pull' | 'push' | 'search'
+
 /** 127.0.0.0/8, ::1 and localhost, with or without a port. */
 export function isLoopback(host: string): boolean {
   const name = host.replace(/:\d+$/, '')
@@ -32,7 +35,7 @@ export function isLoopback(host: string): boolean {
  *
  * @throws `registry.blocked`
  */
-export function endpointsOf(registry: string, config: RegistriesOptions, purpose: 'pull' | 'push'): Endpoint[] {
+export function endpointsOf(registry: string, config: RegistriesOptions, purpose: Purpose): Endpoint[] {
   const own = config.hosts?.[registry]
   if (own?.blocked)
     throw registryErrors.error('blocked', {
@@ -43,8 +46,18 @@ export function endpointsOf(registry: string, config: RegistriesOptions, purpose
   const mirrors = purpose === 'pull' ? (own?.mirrors ?? []) : []
   return [
     ...mirrors.map((mirror) => endpoint(mirror, null, 'mirror', config)),
-    endpoint(own?.location ?? parseLocation(registry) ?? '', registry, 'registry', config),
+    endpoint(own?.location ?? ownLocation(registry, purpose), registry, 'registry', config),
   ]
+}
+
+function ownLocation(registry: string, purpose: Purpose): string {
+  if (purpose === 'search' && registry === 'docker.io') return `https://${hubSearchHost}/`
+  const location = parseLocation(registry)
+  if (location !== null) return location
+  throw registryErrors.error('bad_config', {
+    message: `"${registry.slice(0, 200)}" is no registry. Its name is host[:port], such as "registry.example:5000".`,
+    details: { key: 'registry' },
+  })
 }
 
 /** Where a program's downloads come from: no registry, but the same rules for certificates. */
@@ -56,7 +69,7 @@ export function downloadEndpoint(url: URL, config: RegistriesOptions): Endpoint 
 
 function endpoint(location: string, name: string | null, role: Endpoint['role'], config: RegistriesOptions): Endpoint {
   const { base, prefix } = splitLocation(location)
-  const credentialsFor = base.host === hubHost ? 'docker.io' : base.host
+  const credentialsFor = base.host === hubHost || base.host === hubSearchHost ? 'docker.io' : base.host
   const registry = name ?? credentialsFor
   // What is said of the name of a registry that lies elsewhere goes for where it lies.
   const options = config.hosts?.[registry] ?? config.hosts?.[credentialsFor]

@@ -1,6 +1,9 @@
 /** Serves the images that are called docker.io, a name that is no host that serves them. */
 export const hubHost = 'registry-1.docker.io'
 
+/** Serves its search. */
+export const hubSearchHost = 'index.docker.io'
+
 const namePattern =
   /^((?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::\d{1,5})?)((?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)\/?$/
 
@@ -23,6 +26,12 @@ export function parseLocation(text: string): string | null {
   const url = /^https?:\/\//.test(text) && URL.canParse(text) ? new URL(text) : null
   if (url === null || [url.search, url.hash, url.username, url.password].some((part) => part !== '')) return null
   return url.href.endsWith('/') ? url.href : `${url.href}/`
+}
+
+/** The name of a registry, of whatever form people know it by: `https://index.docker.io/v1/` is `docker.io`. */
+export function registryName(text: string): string {
+  const bare = text.replace(/^https?:\/\//, '').replace(/\/(v[12]\/?)?$/, '')
+  return bare === 'index.docker.io' || bare === hubHost ? 'docker.io' : bare
 }
 
 /** Takes apart what `parseLocation` gave: where `v2/` follows, and what repositories' paths begin with. */

@@ -120,7 +120,8 @@ function parseHostOptions(host: string, options: RegistryHostOptions): RegistryH
   return parsed
 }
 
-function parseCredentials(value: unknown, key: string): RegistryCredentials {
+/** @throws `registry.bad_config` */
+export function parseCredentials(value: unknown, key: string): RegistryCredentials {
   const given = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
   for (const [names, made] of [
     [

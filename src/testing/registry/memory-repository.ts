@@ -80,7 +80,11 @@ export class MemoryRepository {
   blob({ headers }: RegistryRequest, digest: string, ranges: boolean): RegistryReply {
     const bytes = this.blobs.get(digest)
     if (!bytes) return errorReply(404, 'BLOB_UNKNOWN', 'blob unknown')
-    const facts = { 'content-type': 'application/octet-stream', 'docker-content-digest': digest }
+    const facts = {
+      'content-type': 'application/octet-stream',
+      'docker-content-digest': digest,
+      etag: `"${digest}"`,
+    }
     const from = ranges ? /^bytes=(\d+)-$/.exec(headers['range'] ?? '')?.[1] : undefined
     if (from === undefined) return { status: 200, headers: facts, body: bytes }
     const start = Number(from)

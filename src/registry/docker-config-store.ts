@@ -1,0 +1,126 @@
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { registryErrors } from '../errors/registry-errors.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
+import { askHelper, type DockerConfig, helperOf, keysOf, type RunHelper, readConfig } from './docker-config.ts'
+import type { RegistryCredentials } from './registry-options.ts'
+
+/** Where a login was put. */
+export type LoginStore =
+  | { readonly file: string; readonly helper: null }
+  /** `docker-credential-<helper>`; the file only says that there is a login. */
+  | { readonly file: string; readonly helper: string }
+
+/**
+ * Puts credentials where Docker's command line looks for them: into the credential helper that config.json names for the
+ * registry, else into the file itself, as it does. Everything else in the file stays.
+ *
+ * @throws `registry.helper_failed`, `registry.bad_credentials_file`, `registry.credentials_not_stored`
+ */
+export async function storeCredentials(
+  file: string,
+  run: RunHelper,
+  registry: string,
+  credentials: RegistryCredentials,
+  call?: CallOptions,
+): Promise<LoginStore> {
+  const helper = helperOf(readConfig(file) ?? {}, registry)
+  const [key = registry] = keysOf(registry)
+  if (helper !== null) {
+    const secret =
+      'username' in credentials
+        ? { Username: credentials.username, Secret: credentials.password }
+        : { Username: '<token>', Secret: tokenOf(credentials) }
+    const input = JSON.stringify({ ServerURL: key, ...secret })
+    await askHelper(run, { helper, command: 'store', input, registry }, call)
+    edit(file, (auths) => ({ ...auths, [key]: {} }))
+    return { file, helper }
+  }
+  edit(file, (auths) => ({ ...auths, [key]: asEntry(credentials) }))
+  return { file, helper: null }
+}
+
+/** Takes a login away; false when there was none. @throws as `storeCredentials` */
+export async function eraseCredentials(
+  file: string,
+  run: RunHelper,
+  registry: string,
+  call?: CallOptions,
+): Promise<boolean> {
+  const config = readConfig(file)
+  if (!config) return false
+  const keys = keysOf(registry)
+  const helper = helperOf(config, registry)
+  let erased = false
+  if (helper !== null)
+    for (const key of keys.slice(0, 2))
+      erased = (await askHelper(run, { helper, command: 'erase', input: key, registry }, call)) !== null || erased
+  const held = keys.filter((key) => config.auths && Object.hasOwn(config.auths, key))
+  if (held.length > 0)
+    edit(file, (auths) => Object.fromEntries(Object.entries(auths).filter(([key]) => !keys.includes(key))))
+  return held.length > 0 || erased
+}
+
+function asEntry(credentials: RegistryCredentials): object {
+  if ('username' in credentials)
+    return { auth: Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64') }
+  return 'identityToken' in credentials
+    ? { identitytoken: credentials.identityToken }
+    : { registrytoken: credentials.registryToken }
+}
+
+const tokenOf = (credentials: Exclude<RegistryCredentials, { readonly username: string }>): string =>
+  'identityToken' in credentials ? credentials.identityToken : credentials.registryToken
+
+type Auths = NonNullable<DockerConfig['auths']>
+
+/** Reads, changes and replaces the file without a pause, so that two logins of one process do not undo each other. */
+function edit(file: string, change: (auths: Auths) => Auths): void {
+  const config = readConfig(file) ?? {}
+  const text = `${JSON.stringify({ ...config, auths: change(config.auths ?? {}) }, null, '\t')}\n`
+  try {
+    replace(file, text)
+  } catch (error) {
+    throw registryErrors.error('credentials_not_stored', {
+      message: `${file} could not be written (${(error as NodeJS.ErrnoException).code}). ${registryErrors.codes.credentials_not_stored.help}`,
+      details: { file },
+      cause: error,
+    })
+  }
+}
+
+/** Whole or not at all, readable by its owner alone. A symbolic link stays one. */
+function replace(file: string, text: string): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  const before = statSync(file, { throwIfNoEntry: false })
+  const target = before ? realpathSync(file) : file
+  const draft = `${target}.${process.pid}.new`
+  try {
+    const fd = openSync(draft, 'wx', 0o600)
+    try {
+      writeFileSync(fd, text)
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+    // Whatever the umask; and root who logs in for somebody does not take the file away from them.
+    chmodSync(draft, 0o600)
+    if (before && process.getuid?.() === 0) chownSync(draft, before.uid, before.gid)
+    renameSync(draft, target)
+  } catch (error) {
+    rmSync(draft, { force: true })
+    throw error
+  }
+}
