@@ -7,6 +7,7 @@ import type { CommitOptions } from '../transfer/commit-options.ts'
 import type { PullOptions } from '../transfer/pull-image.ts'
 import type { Image } from './image.ts'
 import type { MonitorControl } from './monitor-control.ts'
+import type { ContainerPruneFilter, ContainersPruneReport } from './removal-reports.ts'
 
 /** What handles on containers reach of their engine. */
 export interface ContainerBackend {
@@ -18,5 +19,6 @@ export interface ContainerBackend {
   /** What the container has changed, in the order of the paths. */
   diff(id: ContainerId, call?: CallOptions): Promise<readonly TreeChange[]>
   commit(id: ContainerId, options: CommitOptions | undefined, context: OperationContext): Promise<Image>
+  prune(filter: ContainerPruneFilter | undefined, call?: CallOptions): Promise<ContainersPruneReport>
   exportRootfs(id: ContainerId, target: string | NodeJS.WritableStream, call?: CallOptions): Operation<void>
 }

@@ -5,6 +5,7 @@ import { type Operation, startOperation } from '../progress/operation.ts'
 import type { PullPolicy } from '../transfer/transfer-options.ts'
 import { Container } from './container.ts'
 import type { ContainerBackend } from './container-backend.ts'
+import type { ContainerPruneFilter, ContainersPruneReport } from './removal-reports.ts'
 
 /** How to run a container. */
 export interface RunOptions extends CallOptions {
@@ -78,5 +79,13 @@ export class Containers {
   /** In any state, newest first, unless the filter says otherwise. */
   async *list(filter?: ContainerFilter, _call?: CallOptions): AsyncIterable<Container> {
     for (const record of this.#backend.core().list(filter)) yield new Container(this.#backend, record.id, false)
+  }
+
+  /**
+   * Removes containers that ended, and those that were made more than a minute ago (or before `until`) and never
+   * started. One that is started meanwhile stays, and so do those that another living process owns.
+   */
+  async prune(filter?: ContainerPruneFilter, call?: CallOptions): Promise<ContainersPruneReport> {
+    return this.#backend.prune(filter, call)
   }
 }

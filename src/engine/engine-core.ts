@@ -22,6 +22,7 @@ import { adoptRecorded, type CheckOptions, type ConsistencyReport, checkEngine }
 import { collectEngineGarbage, type EngineGarbageReport } from './collect-engine-garbage.ts'
 import { coreParts } from './core-parts.ts'
 import { coreTokens } from './core-tokens.ts'
+import { type DiskUsage, type DiskUsageOptions, readDiskUsage } from './disk-usage.ts'
 import type { ParsedEngineOptions } from './engine-options.ts'
 import { exportContainer } from './export-container.ts'
 import { freeLeftOver } from './free-removed.ts'
@@ -29,8 +30,11 @@ import { ImageVerbs } from './image-verbs.ts'
 import { type EngineInfo, readEngineInfo } from './info.ts'
 import type { Parts, Token } from './parts.ts'
 import { type ProbeReport, probeMachine } from './probe.ts'
+import { pruneContainers } from './prune-containers.ts'
+import { type PruneOptions, type PruneReport, pruneEngine } from './prune-engine.ts'
 import { rebuildRecords } from './rebuild-records.ts'
 import { relay } from './relay.ts'
+import type { ContainerPruneFilter, ContainersPruneReport } from './removal-reports.ts'
 import { requirePrivilege } from './require-privilege.ts'
 import { resetEngine } from './reset-engine.ts'
 import { sweepCgroups } from './sweep-cgroups.ts'
@@ -87,6 +91,18 @@ export class EngineCore implements AsyncDisposable {
 
   info(call?: CallOptions): Promise<EngineInfo> {
     return readEngineInfo(this.#parts, call)
+  }
+
+  diskUsage(options?: DiskUsageOptions): Promise<DiskUsage> {
+    return readDiskUsage(this.#parts, options)
+  }
+
+  pruneContainers(filter: ContainerPruneFilter | undefined, call?: CallOptions): Promise<ContainersPruneReport> {
+    return pruneContainers(this.#parts, filter, call)
+  }
+
+  prune(what: PruneOptions | undefined, call?: CallOptions): Promise<PruneReport> {
+    return pruneEngine(this.#parts, this.images, what, call)
   }
 
   gc(call?: CallOptions): Promise<EngineGarbageReport> {

@@ -6,6 +6,7 @@ import type { CheckOptions, ConsistencyReport } from './check-engine.ts'
 import type { EngineGarbageReport } from './collect-engine-garbage.ts'
 import { Containers } from './containers.ts'
 import { coreTokens } from './core-tokens.ts'
+import type { DiskUsage, DiskUsageOptions } from './disk-usage.ts'
 import type { EngineCore } from './engine-core.ts'
 import { checkEngineOptions, type EngineOptions } from './engine-options.ts'
 import { Image, type ImageBackend } from './image.ts'
@@ -13,6 +14,7 @@ import { Images } from './images.ts'
 import type { EngineInfo } from './info.ts'
 import { Networks } from './networks.ts'
 import type { ProbeReport } from './probe.ts'
+import type { PruneOptions, PruneReport } from './prune-engine.ts'
 import { Registries } from './registries.ts'
 
 /**
@@ -49,6 +51,7 @@ export class Engine implements AsyncDisposable {
       bringImage: (image, options, context) => this.#open().bringImage(image, options, context),
       diff: (id, call) => this.#open().diff(id, call),
       commit: async (id, options, context) => new Image(images, await this.#open().commit(id, options, context)),
+      prune: (filter, call) => this.#open().pruneContainers(filter, call),
       exportRootfs: (id, target, call) => this.#open().exportRootfs(id, target, call),
     })
     this.networks = new Networks(() => this.#open().get(coreTokens.networks))
@@ -114,6 +117,16 @@ export class Engine implements AsyncDisposable {
   /** The engine at a glance: drivers, counts, kernel. */
   async info(call?: CallOptions): Promise<EngineInfo> {
     return this.#open().info(call)
+  }
+
+  /** What images and containers take on the disk; what several images share is counted once. */
+  async diskUsage(options?: DiskUsageOptions): Promise<DiskUsage> {
+    return this.#open().diskUsage(options)
+  }
+
+  /** Removes what nothing uses: stopped containers and dangling images, unless it is said what else. */
+  async prune(what?: PruneOptions, call?: CallOptions): Promise<PruneReport> {
+    return this.#open().prune(what, call)
   }
 
   /** Removes blobs, layers and kernel objects that nothing needs any more. */

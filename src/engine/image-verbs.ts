@@ -1,6 +1,5 @@
-import { parseDuration } from '../container/duration.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
-import { type BuiltFacts, flag, parseImageFilter, time } from '../image/image-filter.ts'
+import { type BuiltFacts, flag, parseImageFilter } from '../image/image-filter.ts'
 import type { ImageRemoval, PruneScope, RemoveRules } from '../image/image-remover.ts'
 import type { ImageStore } from '../image/image-store.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
@@ -10,6 +9,7 @@ import { coreTokens } from './core-tokens.ts'
 import { freeRemoved } from './free-removed.ts'
 import type { ImageHistoryEntry } from './image-history.ts'
 import { type ImageInspect, type InspectServices, inspectImage, readHistory } from './image-inspect.ts'
+import { parseUntil } from './parse-until.ts'
 import type { Parts } from './parts.ts'
 import type { ImagePruneFilter, ImagesPruneReport, RemoveImageReport } from './removal-reports.ts'
 
@@ -125,11 +125,4 @@ export class ImageVerbs {
     this.#built.set(id, facts)
     return facts
   }
-}
-
-/** A point in time, or how long ago: milliseconds or text such as `24h`. */
-function parseUntil(value: unknown, key: string): Date {
-  return typeof value === 'string' || typeof value === 'number'
-    ? new Date(Date.now() - parseDuration(value, key))
-    : time(value, key)
 }

@@ -135,6 +135,16 @@ export class ImageQueries {
     ]
   }
 
+  blobBytes(those?: ReadonlySet<Digest>): number {
+    if (those === undefined) return this.#db.get<{ sum: number }>('SELECT total(size) AS sum FROM blobs')!.sum
+    const ids = 'SELECT manifest FROM images WHERE id IN (SELECT value FROM json_each(?1))'
+    return this.#db.get<{ sum: number }>(
+      `SELECT total(size) AS sum FROM blobs
+       WHERE digest IN (SELECT digest FROM image_blobs WHERE manifest IN (${ids})) OR digest IN (${ids})`,
+      JSON.stringify([...those]),
+    )!.sum
+  }
+
   #namesById(): ReadonlyMap<string, readonly string[]> {
     const rows = this.#db.all<{ id: string; name: string }>(
       'SELECT id, name FROM image_names JOIN images USING (manifest) ORDER BY name',

@@ -85,6 +85,7 @@ export class ImageRemover {
        AND EXISTS (SELECT 1 FROM images AS other JOIN image_names ON image_names.manifest = other.manifest WHERE other.id = ?1)`,
       id,
     )
+    if (!isTagged(name)) return
     const shown = familiarName(parseReference(name))
     this.#journal.append({ type: 'image', action: 'untag', subject: id, attributes: { name: shown } })
   }

@@ -13,7 +13,7 @@ import type { EventJournal } from '../state/event-journal.ts'
 import { type CheckedImage, checkImage } from './check-image.ts'
 import { ImageIndex, type IndexedImage } from './image-index.ts'
 import { ImageQueries, type ListedImage } from './image-queries.ts'
-import type { ImageRecord, ManifestRecord } from './image-record.ts'
+import { type ImageRecord, isTagged, type ManifestRecord } from './image-record.ts'
 import { type ImageRemoval, ImageRemover, type PruneScope, type RemoveRules } from './image-remover.ts'
 import { LayerSizes } from './layer-sizes.ts'
 import type { ImageUser } from './removal-rules.ts'
@@ -154,6 +154,11 @@ export class ImageStore {
     return this.#queries.all()
   }
 
+  /** Bytes of blobs, each counted once: of all that are stored, or of those that these images need. */
+  blobBytes(those?: ReadonlySet<Digest>): number {
+    return this.#queries.blobBytes(those)
+  }
+
   /** The configuration of an id that is here. @throws `content.not_found`, `content.digest_mismatch` */
   async readConfig(id: Digest, call?: CallOptions): Promise<ImageConfig> {
     return asImageConfig(await this.#content.readJson(id, { ...call }), id)
@@ -259,7 +264,8 @@ export class ImageStore {
       manifest,
       Date.now(),
     )
-    this.#journal.append({ type: 'image', action: 'tag', subject: id, attributes: { name: shown(name) } })
+    if (isTagged(name))
+      this.#journal.append({ type: 'image', action: 'tag', subject: id, attributes: { name: shown(name) } })
   }
 }
 

@@ -71,7 +71,9 @@ export function loadImages(
         const context = { services, lease, signal, report }
         const images: { manifest: ManifestRecord; names: readonly string[] }[] = []
         for (const plan of plans) images.push({ manifest: await bringImage(plan, context), names: plan.names })
-        return await services.images.createAll(images, { lease, signal, action: 'load' })
+        const records = await services.images.createAll(images, { lease, signal, action: 'load' })
+        // A layout lists an image once for each of its names.
+        return [...new Map(records.map((record) => [record.manifest.digest, record])).values()]
       } finally {
         content.discard(lease)
       }

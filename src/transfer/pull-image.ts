@@ -120,7 +120,7 @@ async function pullFrom(
   try {
     const context: PullContext = { ...call, services, repository, lease }
     report({ type: 'stage', stage: 'resolve' })
-    const { manifest, document, rateLimit } = await resolveManifest(repository, reference, platform, { signal })
+    const { manifest, document, top, rateLimit } = await resolveManifest(repository, reference, platform, { signal })
     if (rateLimit)
       report({ type: 'message', text: `${repository.endpoint.base.host}: ${describeRateLimit(rateLimit)}.` })
     // At once, so that what another pull has brought of them stays although that one fails.
@@ -138,7 +138,7 @@ async function pullFrom(
     await fetchAndUnpack(document.layers, diffIds, context)
     const mediaType = document.mediaType ?? manifest.mediaType
     const record = { digest: manifest.digest, mediaType, size: manifest.bytes.length }
-    const [image] = await images.createAll([{ manifest: record, names: [canonicalName(reference)] }], {
+    const [image] = await images.createAll([{ manifest: record, names: namesOf(reference, [top, manifest.digest]) }], {
       lease,
       signal,
       action: 'pull',
@@ -228,6 +228,15 @@ async function* counted(
     at += chunk.length
     tell(at)
   }
+}
+
+/**
+ * The tag, unless a digest was asked for, and the digests that the repository knows the image by: of the index, and of
+ * the manifest, by which an image stays in reach when the index is pulled for another platform.
+ */
+function namesOf(reference: Reference, digests: readonly Digest[]): string[] {
+  const byDigest = digests.map((digest) => canonicalName({ ...reference, tag: null, digest }))
+  return reference.digest ? byDigest : [canonicalName(reference), ...byDigest]
 }
 
 const facts = (digest: Digest, size: number) => ({ digest, size })

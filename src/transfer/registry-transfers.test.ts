@@ -96,7 +96,7 @@ describe('pull', () => {
     const pulled = await pulling
     expect(pulled.id).toBe(image.config)
     expect(pulled.manifest.digest).toBe(image.manifest)
-    expect(pulled.names).toEqual([`${server.host}/app:v1`])
+    expect(pulled.names).toEqual([`${server.host}/app:v1`, `${server.host}/app@${image.manifest}`])
     expect(stored().blobs.length).toBe(5)
     expect(stored().ingest).toEqual([])
     for (const layer of image.layers) expect(events).toContain(`${digestOf(layer)} false`)
@@ -112,6 +112,9 @@ describe('pull', () => {
     const client = clientOf()
     const byDigest = await pullImage(services, () => client, `${server.host}/app@${image.manifest}`)
     expect(byDigest.id).toBe(image.config)
+    expect(byDigest.names).toEqual([`${server.host}/app@${image.manifest}`])
+    const both = await pullImage(services, () => client, `${server.host}/app:v1@${image.manifest}`)
+    expect(both.names).toEqual(byDigest.names)
     await expect(pullImage(services, () => client, 'nowhere.example/x', { policy: 'never' })).rejects.toMatchObject({
       code: 'image.not_found',
     })
@@ -148,6 +151,21 @@ describe('pull', () => {
     const get = (platform: string) => pullImage(services, () => client, `${server.host}/multi`, { platform })
     expect((await get('linux/arm64')).id).toBe(arm.config)
     expect((await get('linux/amd64')).id).toBe(amd.config)
+    // The name and the index mean what came last; both images are known by their manifests.
+    const name = `${server.host}/multi`
+    const index = `${name}@${digestOf(bytes)}`
+    expect(fixture.images.resolve(name).names).toEqual(
+      [`${name}:latest`, ...[index, `${name}@${amd.manifest}`].sort()].sort(),
+    )
+    expect(fixture.images.resolve(index).id).toBe(amd.config)
+    expect(fixture.images.resolve(`${name}:latest@${digestOf(bytes)}`).id).toBe(amd.config)
+    expect(fixture.images.resolve(`${name}@${arm.manifest}`).id).toBe(arm.config)
+    expect(fixture.images.listed().map(({ id, dangling }) => [id, dangling])).toEqual(
+      expect.arrayContaining([
+        [arm.config, true],
+        [amd.config, false],
+      ]),
+    )
     await expect(get('linux/riscv64')).rejects.toMatchObject({
       code: 'image.no_platform',
       details: { available: ['linux/arm64', 'linux/amd64'] },
@@ -221,7 +239,7 @@ describe('faults', () => {
     const client = clientOf({ attempts: 1, hosts: { 'registry.example': { mirrors, location: 'http://127.0.0.1:1' } } })
     const pulling = pullImage(services, () => client, 'registry.example/app:v1')
     for await (const event of pulling) if (event.type === 'message') texts.push(event.text)
-    expect((await pulling).names).toEqual(['registry.example/app:v1'])
+    expect((await pulling).names).toEqual(['registry.example/app:v1', `registry.example/app@${image.manifest}`])
     expect(texts.length).toBe(1)
     expect(texts[0]).toContain('127.0.0.1:1')
     await expect(pullImage(services, () => client, 'registry.example/none')).rejects.toMatchObject({

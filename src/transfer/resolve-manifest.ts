@@ -3,6 +3,7 @@ import { registryErrors } from '../errors/registry-errors.ts'
 import { choosePlatform } from '../image/choose-platform.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
+import type { Digest } from '../oci/digest.ts'
 import { asIndex, asManifest } from '../oci/documents.ts'
 import type { Manifest } from '../oci/manifest.ts'
 import { isIndexType, mediaTypes } from '../oci/media-types.ts'
@@ -19,6 +20,8 @@ const mostConfigBytes = 4 << 20
 export interface ResolvedManifest {
   readonly manifest: RemoteManifest
   readonly document: Manifest
+  /** Digest of what the name stands for: of the index, where there is one. */
+  readonly top: Digest
   /** As the last answer said it. */
   readonly rateLimit: RateLimit | null
 }
@@ -40,9 +43,11 @@ export async function resolveManifest(
   let wanted: string = reference.digest ?? reference.tag ?? 'latest'
   let announced: Descriptor | null = null
   let rateLimit: RateLimit | null = null
+  let top: Digest | null = null
   for (let depth = 0; depth <= deepestIndex; depth++) {
     const manifest = await repository.manifest(wanted, call)
     rateLimit = manifest.rateLimit ?? rateLimit
+    top ??= manifest.digest
     if (announced && announced.size !== manifest.bytes.length)
       throw bad(
         name,
@@ -52,7 +57,7 @@ export async function resolveManifest(
     if (!isIndex(manifest, json, name)) {
       const document = asManifest(json, manifest.digest)
       checkRunnable(document, manifest, name)
-      return { manifest, document, rateLimit }
+      return { manifest, document, top, rateLimit }
     }
     announced = choosePlatform(asIndex(json, manifest.digest).manifests, platform)
     wanted = announced.digest

@@ -40,14 +40,17 @@ export interface FixtureImage {
   readonly tags: readonly string[]
   readonly env?: readonly string[]
   readonly architecture?: string
+  readonly created?: string
+  readonly labels?: Readonly<Record<string, string>>
 }
 
-export const configOf = ({ layers, env, architecture }: FixtureImage): Buffer =>
+export const configOf = ({ layers, env, architecture, created, labels }: FixtureImage): Buffer =>
   Buffer.from(
     JSON.stringify({
       architecture: architecture ?? { x64: 'amd64', arm64: 'arm64' }[process.arch as string] ?? process.arch,
       os: 'linux',
-      config: { Env: env ?? ['PATH=/bin'], Cmd: ['/bin/sh'] },
+      ...(created ? { created } : {}),
+      config: { Env: env ?? ['PATH=/bin'], Cmd: ['/bin/sh'], ...(labels ? { Labels: labels } : {}) },
       rootfs: { type: 'layers', diff_ids: layers.map((layer) => `sha256:${sha256(layer)}`) },
       history: layers.map(() => ({ created: '1970-01-01T00:00:00Z', created_by: 'fixture' })),
     }),
