@@ -32,6 +32,7 @@ if [ "$purpose" = test ]; then
     runc:runc               # the second runtime
     skopeo:skopeo           # other people's images, as a check of ours
     umoci:umoci             # the same for layers
+    podman:podman           # another engine at the same registry
     docker-registry:docker-registry # images to pull, and a place to push them
     apache2-utils:htpasswd  # its users
     openssl:openssl         # its certificates

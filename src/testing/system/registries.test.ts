@@ -1,0 +1,207 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Engine } from '../../index.ts'
+import { digestOf } from '../../oci/digest.ts'
+import { mediaTypes } from '../../oci/media-types.ts'
+import { makeCertificate, type RegistryServer, startRegistry } from '../../registry/registry-fixture.ts'
+import { FaultyRegistry, newSince, readHostTables } from '../index.ts'
+import { type BusyboxRoot, busyboxRoot, imageName } from './busybox-engine.ts'
+import { tarOf } from './image-fixture.ts'
+
+let root: BusyboxRoot
+
+beforeAll(async () => {
+  root = await busyboxRoot()
+})
+afterAll(() => root[Symbol.asyncDispose]())
+
+const registries = { dockerConfig: null, attempts: 2, stallMs: 2_000 } as const
+
+const namesOf = async (engine: Engine) => {
+  const names: string[] = []
+  for await (const image of engine.images.list()) names.push(...(await image.inspect()).names)
+  return names.sort()
+}
+
+describe('layers that are bombs or traps', () => {
+  const packed = (bytes: Buffer) => ({ mediaType: mediaTypes.ociLayerGzip, bytes })
+
+  // A thousandth of what gzip can do is a few kilobytes for zstd.
+  const zeros = Buffer.alloc(256 << 20)
+  const bomb = { mediaType: mediaTypes.ociLayerZstd, bytes: zstdCompressSync(zeros) }
+
+  test.each([
+    ['256 MiB of nothing in a few kilobytes', bomb, digestOf(zeros), 'layer.limit_exceeded'],
+    [
+      'another tar than the configuration says',
+      packed(gzipSync(Buffer.alloc(10_240))),
+      digestOf('x'),
+      'layer.diff_id_mismatch',
+    ],
+    ['a stream that ends too early', packed(gzipSync(Buffer.alloc(1 << 20)).subarray(0, 500)), digestOf('x'), 'layer.'],
+    ['bytes that are no gzip', packed(Buffer.from([0x1f, 0x8b, 8, 0, 1, 2, 3])), digestOf('x'), 'layer.'],
+  ])('%s', async (_, layer, diffId, code) => {
+    await using registry = await FaultyRegistry.start()
+    registry.addImage('bomb:v1', {
+      packed: [layer],
+      config: { rootfs: { type: 'layers', diff_ids: [diffId] } },
+    })
+    await using engine = await root.open({ registries })
+    const before = await readHostTables({ parts: ['mounts'] })
+    await expect(engine.images.pull(`${registry.host}/bomb:v1`)).rejects.toMatchObject({
+      code: expect.stringContaining(code),
+    })
+    expect(await namesOf(engine)).toEqual([imageName])
+    await engine.gc()
+    expect((await engine.check()).problems).toEqual([])
+    // Other programs of the machine mount as well.
+    const mounts = newSince(before, await readHostTables({ parts: ['mounts'] }))
+    expect(mounts.filter((line) => line.includes(`${root.root}/`))).toEqual([])
+  })
+
+  test('a tar whose file is larger than everything', async () => {
+    const header = Buffer.alloc(512)
+    header.write('huge\0', 0)
+    header.write('0000644\0', 100)
+    header.write('77777777777\0', 124)
+    header.write('00000000000\0', 136)
+    header.write('        ', 148)
+    header.write('0', 156)
+    header.write('ustar\x0000', 257)
+    const sum = header.reduce((total, byte) => total + byte, 0)
+    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+    const tar = Buffer.concat([header, Buffer.alloc(1 << 20)])
+    await using registry = await FaultyRegistry.start()
+    registry.addImage('huge:v1', { layers: [tar] })
+    await using engine = await root.open({ registries })
+    await expect(engine.images.pull(`${registry.host}/huge:v1`)).rejects.toMatchObject({
+      code: expect.stringMatching(/^layer\./),
+    })
+    expect(await namesOf(engine)).toEqual([imageName])
+  })
+})
+
+test('a root file system and an archive from a URL', async () => {
+  await using registry = await FaultyRegistry.start()
+  const tar = gzipSync(await tarOf([{ name: 'note', body: 'from afar' }]))
+  const archive = readFileSync(root.tarball)
+  for (const bytes of [tar, archive]) registry.repository('files').blobs.set(digestOf(bytes), bytes)
+  const url = (bytes: Buffer) => `http://${registry.host}/v2/files/blobs/${digestOf(bytes)}`
+  await using engine = await root.open({ registries })
+  registry.fault({ kind: 'cut', after: 100, times: 1 })
+  const imported = await engine.images.importRootfs(url(tar), { reference: 'afar:1' })
+  expect((await imported.inspect()).layers.length).toBe(1)
+  expect((await imported.history())[0]).toMatchObject({ comment: `Imported from ${registry.host}` })
+  await imported.remove()
+  registry.fault({ kind: 'reset', after: 300_000, times: 1 })
+  const [loaded] = await engine.images.load(url(archive))
+  expect(loaded?.id).toBe((await engine.images.get(imageName)).id)
+  await expect(engine.images.importRootfs(`http://${registry.host}/nothing`)).rejects.toMatchObject({
+    code: 'download.not_found',
+  })
+  await expect(engine.images.load('ftp://x.example/y.tar')).rejects.toMatchObject({ code: 'download.bad_url' })
+  await using offline = await root.open({ offline: true })
+  await expect(offline.images.load(url(archive))).rejects.toMatchObject({ code: 'registry.offline' })
+  expect(await namesOf(engine)).toEqual([imageName])
+})
+
+describe('beside other programs', () => {
+  let server: RegistryServer
+  beforeAll(async () => {
+    server = await startRegistry({ users: { me: 'secret' }, tls: true })
+  })
+  afterAll(() => server[Symbol.asyncDispose]())
+
+  const config = () => ({
+    ...registries,
+    dockerConfig: join(root.directory, 'config.json'),
+    hosts: { [server.host]: { insecure: false, ca: server.ca! } },
+  })
+  const skopeo = (...args: string[]) => execFileSync('skopeo', ['--insecure-policy', ...args], { encoding: 'utf8' })
+
+  test('login; what is pushed is what skopeo sees, and what skopeo pushes is what is pulled', async () => {
+    await using engine = await root.open({ registries: config() })
+    await expect(engine.images.pull(`${server.host}/team/app:1`)).rejects.toMatchObject({
+      code: 'registry.unauthorized',
+    })
+    await expect(engine.registries.login(server.host, { username: 'me', password: 'wrong' })).rejects.toMatchObject({
+      code: 'registry.unauthorized',
+    })
+    await engine.registries.login(server.host, { username: 'me', password: 'secret' })
+    expect(await engine.registries.user(server.host)).toBe('me')
+
+    const image = await engine.images.get(imageName)
+    const pushed = await image.push(`${server.host}/team/app:1`)
+    const remote = `docker://${server.host}/team/app`
+    const login = ['--creds', 'me:secret', '--tls-verify=false']
+    expect(JSON.parse(skopeo('inspect', ...login, `${remote}:1`))).toMatchObject({ Digest: pushed.digest })
+    skopeo(
+      'copy',
+      '--src-creds',
+      'me:secret',
+      '--dest-creds',
+      'me:secret',
+      '--src-tls-verify=false',
+      '--dest-tls-verify=false',
+      `${remote}:1`,
+      `${remote}:2`,
+    )
+    expect((await Array.fromAsync(engine.images.tags(`${server.host}/team/app`))).sort()).toEqual(['1', '2'])
+    expect((await engine.images.pull(`${server.host}/team/app:2`)).id).toBe(image.id)
+    expect(await Array.fromAsync(engine.images.search('app', { registry: server.host }))).toMatchObject([
+      { name: `${server.host}/team/app` },
+    ])
+    await engine.images.untag(`${server.host}/team/app:2`)
+
+    // The login is one for skopeo too, and its own are ours.
+    const authFile = ['--authfile', join(root.directory, 'config.json'), '--tls-verify=false']
+    expect(skopeo('list-tags', ...authFile, remote)).toContain('"2"')
+    expect(await engine.registries.logout(server.host)).toBe(true)
+    execFileSync('skopeo', ['login', ...authFile, '-u', 'me', '-p', 'secret', server.host], { stdio: 'pipe' })
+    expect(await engine.registries.user(server.host)).toBe('me')
+    expect((await Array.fromAsync(engine.images.tags(`${server.host}/team/app`))).sort()).toEqual(['1', '2'])
+  })
+
+  test('podman runs what is pushed, and what it pushes comes back', async () => {
+    await using plain = await startRegistry()
+    await using engine = await root.open({ registries })
+    const image = await engine.images.get(imageName)
+    const { digest } = await image.push(`${plain.host}/box:1`)
+    const place = ['--root', join(root.directory, 'podman'), '--runroot', join(root.directory, 'podman-run')]
+    const podman = (...args: string[]) =>
+      execFileSync('podman', ['--storage-driver', 'vfs', ...place, ...args], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }).trim()
+    podman('pull', '-q', '--tls-verify=false', `${plain.host}/box:1`)
+    expect(`sha256:${podman('images', '--no-trunc', '-q').replace('sha256:', '')}`).toBe(image.id)
+    expect(podman('image', 'inspect', '--format', '{{.Digest}}', `${plain.host}/box:1`)).toBe(digest)
+    podman('tag', `${plain.host}/box:1`, `${plain.host}/box:podman`)
+    podman('push', '-q', '--tls-verify=false', `${plain.host}/box:podman`)
+    expect((await engine.images.pull(`${plain.host}/box:podman`)).id).toBe(image.id)
+    await engine.images.untag(`${plain.host}/box:podman`)
+  })
+})
+
+test('a registry that wants a certificate of its clients', async () => {
+  const directory = join(root.directory, 'certificates')
+  execFileSync('mkdir', ['-p', directory])
+  const { cert, key, ca } = makeCertificate(directory)
+  const pem = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
+  await using registry = await FaultyRegistry.start({
+    tls: { ...pem, ca, requestCert: true, rejectUnauthorized: true },
+  })
+  registry.addImage('app:v1', { layers: [await tarOf([{ name: 'x', body: 'y' }])] })
+  const open = (host: object) =>
+    root.open({ registries: { ...registries, hosts: { [registry.host]: { insecure: false, ...host } } } })
+  await using known = await open({ ca, clientCertificate: pem })
+  const image = await known.images.pull(`${registry.host}/app:v1`)
+  await image.remove()
+  await using unknown = await open({ ca })
+  await expect(unknown.images.pull(`${registry.host}/app:v1`)).rejects.toMatchObject({ kind: 'unavailable' })
+  await using untrusting = await open({})
+  await expect(untrusting.images.pull(`${registry.host}/app:v1`)).rejects.toMatchObject({ code: 'registry.tls' })
+})
