@@ -6,6 +6,7 @@ import type { Database } from '../state/database.ts'
 import type { Owners } from '../state/owners.ts'
 import type { ContentLayout } from './content-layout.ts'
 import type { IngestFiles } from './ingest-files.ts'
+import type { Lease } from './lease.ts'
 
 export interface GarbageOptions extends CallOptions {
   /** Partial blobs younger than this stay for another attempt. Milliseconds; default one week. */
@@ -69,7 +70,23 @@ export class GarbageCollector {
     return { removed: [...removed], freedBytes }
   }
 
-  /** The same for some digests only: what a failed or finished operation has brought and nobody needs. */
+  /**
+   * Ends a lease together with the blobs that only it needed. Their files go first: on a full disk the records cannot
+   * be changed before.
+   */
+  discard(lease: Lease): void {
+    const sql = `SELECT 1 FROM lease_items WHERE kind = 'blob' AND item = ?1 AND lease <> ?2
+      UNION ALL SELECT 1 FROM image_blobs WHERE digest = ?1 UNION ALL SELECT 1 FROM images WHERE manifest = ?1`
+    this.#db.transaction(() => {
+      const free = lease.blobs.filter((digest) => this.#db.get(sql, digest, lease.id) === undefined)
+      for (const digest of free) rmSync(this.#layout.blob(digest), { force: true })
+      for (const digest of free) this.#db.run('DELETE FROM blobs WHERE digest = ?', digest)
+      this.#db.run('DELETE FROM leases WHERE id = ?', lease.id)
+    }, 'process')
+    lease.release()
+  }
+
+  /** What `collect` does, for some digests only: what a failed or finished operation has brought and nobody needs. */
   collectOnly(digests: readonly Digest[]): GarbageReport {
     if (digests.length === 0) return { removed: [], freedBytes: 0 }
     this.#db.transaction(() => {

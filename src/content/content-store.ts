@@ -71,9 +71,12 @@ export class ContentStore {
 
   /** Ends a lease and removes at once those of its blobs that nothing else needs. */
   discard(lease: Lease): void {
-    const blobs = lease.blobs
-    lease.release()
-    this.#garbage.collectOnly(blobs)
+    this.#garbage.discard(lease)
+  }
+
+  /** Removes what interrupted ingests of these refs have left, unless somebody goes on with it. Needs no disk space. */
+  dropPartials(refs: readonly string[]): void {
+    for (const ref of refs) this.#files.drop(ref)
   }
 
   has(digest: Digest): boolean {

@@ -62,7 +62,7 @@ export class IngestFiles {
    * arrived meanwhile. Behind a writer that makes no headway, a file of our own.
    */
   async claim(ref: string, options: ClaimOptions): Promise<IngestFile | null> {
-    const path = join(this.#directory, `partial.${refKey(ref)}`)
+    const path = this.#partial(ref)
     const what = 'Waiting for a blob that somebody else fetches'
     let size = -1
     let grownAt = performance.now()
@@ -107,6 +107,14 @@ export class IngestFiles {
     }
   }
 
+  /** Removes the partial of `ref` unless somebody writes it. */
+  drop(ref: string): void {
+    const path = this.#partial(ref)
+    if (!statSync(path, { throwIfNoEntry: false })) return
+    using lock = tryLock(path)
+    if (lock) rmSync(path, { force: true })
+  }
+
   /** Removes what dead processes left and partials older than `maxAgeMs`; gives the bytes freed. */
   sweep(maxAgeMs: number): number {
     let freed = 0
@@ -131,6 +139,10 @@ export class IngestFiles {
     if (now?.ino !== seen.ino || now.mtimeMs !== seen.mtimeMs) return false
     rmSync(file, { force: true })
     return true
+  }
+
+  #partial(ref: string): string {
+    return join(this.#directory, `partial.${refKey(ref)}`)
   }
 
   #isInUse(owner: string): boolean {

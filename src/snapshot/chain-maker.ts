@@ -14,6 +14,8 @@ export class ChainMaker {
   readonly #records: SnapshotRecords
   readonly #locks: ChainLocks
   readonly #owner: string
+  /** Drafts whose trees are gone and whose rows could not be deleted. */
+  readonly #leftRows = new Set<string>()
 
   constructor(parts: { driver: StorageDriver; records: SnapshotRecords; locks: ChainLocks; owner: string }) {
     this.#driver = parts.driver
@@ -23,6 +25,7 @@ export class ChainMaker {
   }
 
   async ensure(layers: readonly ChainLayer[], apply: ApplyLayer, options: EnsureChainOptions = {}): Promise<void> {
+    this.#dropLeftRows()
     for (const [index, { chainId }] of layers.entries()) {
       throwIfAborted(options, 'Unpacking layers')
       if (this.#records.claimSnapshot(chainId, options.lease)) continue
@@ -50,6 +53,23 @@ export class ChainMaker {
     }
   }
 
+  /** On a disk that is full its row stays for now: the tree is gone, and the next call or the next open drops the row. */
+  #forgetDraft(id: string): void {
+    try {
+      this.#records.deleteDraft(id, 'process')
+    } catch (error) {
+      if (!isEngineError(error, { code: 'state.full' })) throw error
+      this.#leftRows.add(id)
+    }
+  }
+
+  #dropLeftRows(): void {
+    for (const id of this.#leftRows) {
+      this.#records.deleteDraft(id, 'process')
+      this.#leftRows.delete(id)
+    }
+  }
+
   #make(
     index: number,
     chainId: string,
@@ -63,12 +83,14 @@ export class ChainMaker {
       this.#records.addDraft({ id, kind: 'layer', parent, owner: this.#owner }, 'process')
       rollback.defer(async () => {
         await this.#driver.remove(toDraft(id))
-        this.#records.deleteDraft(id, 'process')
+        this.#forgetDraft(id)
       })
       const below = parent === null ? null : toSnapshot(parent)
       const mounts = await this.#driver.prepare(toDraft(id), below, { signal, volatile: true })
       await apply(index, mounts, signal)
       await this.#driver.commit(toDraft(id), toSnapshot(chainId), { signal })
+      // Records that cannot grow must not leave it on a disk that is full.
+      rollback.defer(() => this.#driver.remove(toSnapshot(chainId)))
       this.#records.addSnapshot(chainId, parent, lease, id)
     })
   }

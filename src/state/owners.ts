@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { isEngineError } from '../errors/engine-error.ts'
 import { type FileLock, tryLock } from '../host/file-lock.ts'
 import { currentIdentity, isAlive, type ProcessIdentity } from '../host/process-identity.ts'
 import type { Database } from './database.ts'
@@ -110,8 +111,14 @@ export class Owners {
   }
 
   #leave(id: string, lock: FileLock): void {
-    this.forget(id)
-    lock[Symbol.dispose]()
+    try {
+      this.forget(id)
+    } catch (error) {
+      // Who finds its lock free forgets it.
+      if (!isEngineError(error, { code: 'state.full' })) throw error
+    } finally {
+      lock[Symbol.dispose]()
+    }
   }
 
   #lockFile(id: string): string {

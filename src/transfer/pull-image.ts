@@ -146,7 +146,9 @@ async function pullFrom(
     lease.release()
     return image!
   } catch (error) {
-    // Whole blobs are worth as much as beginnings to the next attempt; bad ones and a full disk are no reason to keep them.
+    // Whole blobs are worth as much as beginnings to the next attempt; bad ones are not worth keeping, and on a full disk
+    // the records cannot be changed before there is space again.
+    if (isEngineError(error, { kind: 'resource_exhausted' })) content.dropPartials(lease.blobs.map(refOf))
     if (isEngineError(error) && !mayGoOn(error)) content.discard(lease)
     else lease.release()
     throw error
@@ -202,7 +204,7 @@ async function fetchBlob({ digest, size }: Descriptor, context: PullContext, onG
             reached = bytes
           })
         },
-        { lease, signal, report, expected: facts(digest, size), ref: `pull:${digest}`, maxSize: size, onGrowth },
+        { lease, signal, report, expected: facts(digest, size), ref: refOf(digest), maxSize: size, onGrowth },
       ),
     {
       attempts,
@@ -238,5 +240,8 @@ function namesOf(reference: Reference, digests: readonly Digest[]): string[] {
   const byDigest = digests.map((digest) => canonicalName({ ...reference, tag: null, digest }))
   return reference.digest ? byDigest : [canonicalName(reference), ...byDigest]
 }
+
+/** Names the work of fetching a blob, in whatever process and from whatever registry. */
+const refOf = (digest: Digest): string => `pull:${digest}`
 
 const facts = (digest: Digest, size: number) => ({ digest, size })

@@ -99,7 +99,7 @@ describe('layers that are unpacked while they come', () => {
 })
 
 describe('a full disk', () => {
-  afterEach(() => execFileSync('umount', ['-l', directory]))
+  afterEach(() => execFileSync('umount', [directory]))
 
   test.each([
     ['while blobs come', 5, /^content\.full$/],
