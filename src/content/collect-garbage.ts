@@ -1,5 +1,5 @@
 import { renameSync, rmSync, statSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Database } from '../state/database.ts'
@@ -89,21 +89,40 @@ export class GarbageCollector {
   /** What `collect` does, for some digests only: what a failed or finished operation has brought and nobody needs. */
   collectOnly(digests: readonly Digest[]): GarbageReport {
     if (digests.length === 0) return { removed: [], freedBytes: 0 }
-    this.#db.transaction(() => {
-      for (const digest of digests)
-        this.#db.run(`DELETE FROM blobs WHERE digest = ? AND ${unneeded('blobs.digest')}`, digest)
-    }, 'process')
+    this.#forgetUnneeded(digests)
     const { digests: removed, freedBytes } = this.#sweep(digests)
     return { removed, freedBytes }
   }
 
+  /** Like `collectOnly`; deleting large files does not hold the event loop up. */
+  async collectLater(digests: readonly Digest[]): Promise<GarbageReport> {
+    if (digests.length === 0) return { removed: [], freedBytes: 0 }
+    this.#forgetUnneeded(digests)
+    const { digests: removed, freedBytes, away } = this.#takeAway(digests)
+    await Promise.all(away.map((file) => rm(file, { force: true })))
+    return { removed, freedBytes }
+  }
+
+  #forgetUnneeded(digests: readonly Digest[]): void {
+    this.#db.transaction(() => {
+      for (const digest of digests)
+        this.#db.run(`DELETE FROM blobs WHERE digest = ? AND ${unneeded('blobs.digest')}`, digest)
+    }, 'process')
+  }
+
   #sweep(digests: readonly Digest[]): { freedBytes: number; digests: Digest[] } {
+    const taken = this.#takeAway(digests)
+    for (const file of taken.away) rmSync(file, { force: true })
+    return taken
+  }
+
+  #takeAway(digests: readonly Digest[]): { freedBytes: number; digests: Digest[]; away: string[] } {
     const away: string[] = []
     const gone: Digest[] = []
     let freedBytes = 0
     const known = this.#known(digests)
     const candidates = digests.filter((digest) => !known.has(digest))
-    if (candidates.length === 0) return { freedBytes, digests: gone }
+    if (candidates.length === 0) return { freedBytes, digests: gone, away }
     this.#db.transaction(() => {
       for (const digest of candidates) {
         const row = this.#db.get<{ free: number }>(
@@ -121,8 +140,7 @@ export class GarbageCollector {
         freedBytes += facts.size
       }
     }, 'process')
-    for (const file of away) rmSync(file, { force: true })
-    return { freedBytes, digests: gone }
+    return { freedBytes, digests: gone, away }
   }
 
   /** Saves taking the write lock when there is nothing to do; the sweep asks again under it. */

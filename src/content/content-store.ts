@@ -158,8 +158,8 @@ export class ContentStore {
   }
 
   /** Removes those of the blobs that no image and no lease needs. */
-  removeIfUnneeded(digests: readonly Digest[]): GarbageReport {
-    return this.#garbage.collectOnly(digests)
+  removeIfUnneeded(digests: readonly Digest[]): Promise<GarbageReport> {
+    return this.#garbage.collectLater(digests)
   }
 
   /** Compares the records of blobs with their files. */

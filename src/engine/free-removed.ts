@@ -12,7 +12,7 @@ export async function freeRemoved(parts: Parts, items: readonly RemovedItem[]): 
   const t = coreTokens
   const { db } = parts.get(t.state)
   const of = (kind: RemovedItem['kind']) => items.filter((item) => item.kind === kind).map(({ item }) => item)
-  const { freedBytes } = parts.get(t.content).removeIfUnneeded(of('blob'))
+  const { freedBytes } = await parts.get(t.content).removeIfUnneeded(of('blob'))
   const { removed, busy } = await (await parts.get(t.storage)).removeIfUnused(of('snapshot'))
   const gone = new Set(removed)
   const waiting = new Set(busy)

@@ -106,7 +106,7 @@ describe('prune', () => {
       items.map(({ item }) => item),
     )
     const blobs = items.filter(({ kind }) => kind === 'blob').map(({ item }) => item)
-    const { removed, freedBytes } = content.removeIfUnneeded(blobs)
+    const { removed, freedBytes } = await content.removeIfUnneeded(blobs)
     expect(removed).toHaveLength(3)
     expect(freedBytes).toBeGreaterThan(100)
     for (const { digest } of keep.layers) expect(content.has(digest)).toBe(true)

@@ -1,11 +1,12 @@
 import type { ContentStore } from '../content/content-store.ts'
+import { isEngineError } from '../errors/engine-error.ts'
 import type { ImageLayer } from '../image/image-record.ts'
 import type { LayerSizes } from '../image/layer-sizes.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 
 /**
  * Bytes of the regular files of layers, by diff id. Those that were not unpacked under these records (format 1, records
- * built anew) are read once; those whose blobs are not here are left out.
+ * built anew) are read once; those whose blobs are lost or damaged are left out.
  */
 export async function measureLayers(
   { content, sizes }: { readonly content: ContentStore; readonly sizes: LayerSizes },
@@ -22,13 +23,23 @@ export async function measureLayers(
   return known
 }
 
-async function measure(content: ContentStore, digest: ImageLayer['digest'], call?: CallOptions): Promise<number> {
+/** Null when the blob cannot be read as a layer: that is for `check` to tell. */
+async function measure(
+  content: ContentStore,
+  digest: ImageLayer['digest'],
+  call?: CallOptions,
+): Promise<number | null> {
   const [{ decompressed }, { TarParser }] = await Promise.all([
     import('../archive/compression.ts'),
     import('../layer/tar-parser.ts'),
   ])
   const parser = new TarParser({ entry() {}, data() {}, end() {} })
-  for await (const chunk of decompressed(content.openRead(digest, { ...call }), call)) parser.push(Buffer.from(chunk))
-  parser.finish()
-  return parser.fileBytes
+  try {
+    for await (const chunk of decompressed(content.openRead(digest, { ...call }), call)) parser.push(Buffer.from(chunk))
+    parser.finish()
+    return parser.fileBytes
+  } catch (error) {
+    if (!isEngineError(error) || error.kind === 'aborted') throw error
+    return null
+  }
 }
