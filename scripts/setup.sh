@@ -31,6 +31,7 @@ if [ "$purpose" = test ]; then
   needs+=(
     runc:runc               # the second runtime
     skopeo:skopeo           # other people's images, as a check of ours
+    podman:podman
     umoci:umoci             # the same for layers
     podman:podman           # another engine at the same registry
     docker-registry:docker-registry # images to pull, and a place to push them

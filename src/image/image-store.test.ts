@@ -213,6 +213,24 @@ describe('platforms', () => {
     ['windows/amd64', [{}, { os: 'windows' }], 1],
     ['amd64', [{ os: 'unknown', architecture: 'unknown' }], null],
     ['amd64', [undefined], 0],
+    // Older variants run on newer machines, the newest of them best; newer ones do not.
+    ['linux/arm', ['v5', 'v6', 'v7', 'v8'].map((variant) => ({ architecture: 'arm', variant })), 2],
+    ['linux/arm/v8', ['v5', 'v7', 'v6'].map((variant) => ({ architecture: 'arm', variant })), 1],
+    ['linux/arm/v5', ['v6', 'v7'].map((variant) => ({ architecture: 'arm', variant })), null],
+    ['linux/arm/v7', [{ architecture: 'arm' }, { architecture: 'arm', variant: 'v6' }], 0],
+    ['linux/arm/v6', [{ architecture: 'arm' }], null],
+    ['linux/amd64/v4', [{}, { variant: 'v2' }, { variant: 'v3' }], 2],
+    ['linux/amd64/v2', [{ variant: 'v3' }, { variant: 'v4' }], null],
+    ['linux/amd64', [{ variant: 'v2' }], null],
+    // Machines of arm64 may lack the mode of arm: never by default.
+    ['linux/arm64', [{ architecture: 'arm', variant: 'v7' }], null],
+    ['linux/arm64/v9', [{ architecture: 'arm64', variant: 'v8' }], 0],
+    ['linux/arm64/v8', [{ architecture: 'arm64', variant: 'v9' }], null],
+    ['aarch64', [{}, { architecture: 'arm64' }], 1],
+    ['x86_64', [{ architecture: '386' }, {}], 1],
+    ['i386', [{}, { architecture: '386' }], 1],
+    ['linux/riscv64', [{ architecture: 'riscv64', variant: 'rva22' }], null],
+    ['linux/riscv64/rva22', [{ architecture: 'riscv64' }], 0],
   ])('%s of %j', (wanted, platforms, expected) => {
     const manifests = platforms.map((platform) => entry(platform))
     const choose = () => choosePlatform(manifests, parsePlatform(wanted))

@@ -58,7 +58,7 @@ export function parseReference(text: string): Reference {
       })
   }
   if (rest === '') throw badName(text, 'the name is empty')
-  if (/^[a-f0-9]{64}$/.test(rest)) throw badName(text, '64 hex digits are an image id, not a name')
+  if (/^[a-f0-9]{64}$/.test(text)) throw badName(text, '64 hex digits are an image id, not a name')
   const { domain, path } = splitDomain(rest)
   if (!domainPattern.test(domain)) throw badName(text, `"${domain}" is not a host name`)
   if (path.length > maxPath) throw badName(text, `the path has more than ${maxPath} characters`)

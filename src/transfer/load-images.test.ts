@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { mediaTypes } from '../oci/media-types.ts'
 import { familiarName, parseReference } from '../reference/reference.ts'
 import { type ContentFixture, contentFixture } from '../testing/system/content-fixture.ts'
 import { CountingUnpacker } from '../testing/system/counting-unpacker.ts'
@@ -244,6 +245,34 @@ describe('platforms', () => {
   test('the only one that the archive holds, if nothing else was asked for', async () => {
     expect(await architecture(undefined, [2])).toBe('arm')
     await expect(architecture('linux/arm64', [2])).rejects.toMatchObject({ code: 'archive.missing_file' })
+  })
+
+  test('what Docker 28 and 29 save: one platform of several, with the records of its build', async () => {
+    const attestation = {
+      platform: { os: 'unknown', architecture: 'unknown' },
+      annotations: { 'vnd.docker.reference.type': 'attestation-manifest' },
+    }
+    const archive = await index([all[0]!, all[1]!, attestation], [1, 2])
+    const [image, ...more] = await loadImages(services, slow(archive))
+    expect(more).toEqual([])
+    expect((await image!.config()).architecture).toBe('arm64')
+    expect(image!.names).toEqual(['docker.io/library/multi:latest'])
+    // With the classic store: plain layers, and what they are in a field of their own.
+    const { files, manifests } = ociLayoutFiles([one], 'plain', true)
+    const described = files.map((file) => {
+      if (file.name !== 'manifest.json') return file
+      const sources = Object.fromEntries(
+        one.layers.map((bytes) => [
+          `sha256:${sha256(bytes)}`,
+          { mediaType: mediaTypes.ociLayer, size: bytes.length, digest: `sha256:${sha256(bytes)}` },
+        ]),
+      )
+      const [entry] = JSON.parse(String(file.body))
+      return { ...file, body: JSON.stringify([{ ...entry, LayerSources: sources }]) }
+    })
+    const [classic] = await loadImages(services, slow(await tarOf(described)))
+    expect(classic!.manifest.digest).toBe(manifests[0])
+    expect(classic!.layers.map(({ digest }) => digest)).toEqual(one.layers.map((bytes) => `sha256:${sha256(bytes)}`))
   })
 
   test('one that there is not', async () => {
