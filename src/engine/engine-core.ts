@@ -16,6 +16,7 @@ import { importRootfs } from '../transfer/import-rootfs.ts'
 import { loadImages } from '../transfer/load-images.ts'
 import { type PullOptions, pullImage } from '../transfer/pull-image.ts'
 import { pushImage } from '../transfer/push-image.ts'
+import { pushIndex } from '../transfer/push-index.ts'
 import { saveImages } from '../transfer/save-images.ts'
 import { squashImage } from '../transfer/squash-image.ts'
 import { adoptRecorded, type CheckOptions, type ConsistencyReport, checkEngine } from './check-engine.ts'
@@ -45,7 +46,7 @@ import { wire } from './wiring.ts'
  * a process little until it opens an engine.
  */
 export class EngineCore implements AsyncDisposable {
-  readonly transfers = { loadImages, saveImages, importRootfs, pullImage, pushImage, squashImage }
+  readonly transfers = { loadImages, saveImages, importRootfs, pullImage, pushImage, pushIndex, squashImage }
   readonly #parts: Parts
   readonly containers: ContainerCore
   readonly images: ImageVerbs

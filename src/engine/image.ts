@@ -10,6 +10,7 @@ import type { importRootfs } from '../transfer/import-rootfs.ts'
 import type { loadImages } from '../transfer/load-images.ts'
 import type { pullImage } from '../transfer/pull-image.ts'
 import type { PushOptions, PushResult, pushImage } from '../transfer/push-image.ts'
+import type { pushIndex } from '../transfer/push-index.ts'
 import type { saveImages } from '../transfer/save-images.ts'
 import type { squashImage } from '../transfer/squash-image.ts'
 import type { TransferServices } from '../transfer/transfer-services.ts'
@@ -34,6 +35,7 @@ export interface ImageBackend {
   readonly importRootfs: typeof importRootfs
   readonly pullImage: typeof pullImage
   readonly pushImage: typeof pushImage
+  readonly pushIndex: typeof pushIndex
   readonly squashImage: typeof squashImage
 }
 

@@ -10,6 +10,8 @@ import type { FoundRepository, ImageSearchOptions } from '../registry/search.ts'
 import type { ImportOptions } from '../transfer/import-rootfs.ts'
 import type { LoadOptions } from '../transfer/load-images.ts'
 import type { PullOptions } from '../transfer/pull-image.ts'
+import type { PushResult } from '../transfer/push-image.ts'
+import type { PushIndexOptions } from '../transfer/push-index.ts'
 import type { SaveOptions } from '../transfer/save-images.ts'
 import type { TransferServices } from '../transfer/transfer-services.ts'
 import { Image, type ImageBackend } from './image.ts'
@@ -18,6 +20,14 @@ import type { ImagePruneFilter, ImagesPruneReport, RemoveImageOptions, RemoveIma
 
 /** Where an archive is read from: a path, an http(s) URL, or any stream of bytes. */
 export type ByteSource = string | Readable | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
+
+/** An image of an index, with what the index is to say of it. */
+export interface IndexedImage {
+  readonly image: Image | string
+  /** `os/architecture[/variant]`. Default: what the image's configuration says. */
+  readonly platform?: string | undefined
+  readonly annotations?: Readonly<Record<string, string>> | undefined
+}
 
 /** The images of a root. */
 export class Images {
@@ -93,6 +103,28 @@ export class Images {
       const { pullImage, registries } = this.#backend
       const given = { ...options, signal: context.signal }
       return this.#handle(await relay(pullImage(transfer, registries, reference, given), context))
+    })
+  }
+
+  /**
+   * Sends several images of this root and an OCI index of them under one tag: whoever pulls it gets the one for the
+   * machine. Their platforms are those of their configurations unless said otherwise.
+   *
+   * @throws `registry.*`, `image.not_found`, `call.bad_option` for two images of one platform, `reference.*`
+   */
+  pushIndex(
+    reference: string,
+    images: readonly (Image | string | IndexedImage)[],
+    options?: PushIndexOptions,
+  ): Operation<PushResult> {
+    return this.#operation(options, 'images.pushIndex', async (transfer, context) => {
+      const entries = images.map((given) => {
+        const { image, ...facts } = typeof given === 'string' || given instanceof Image ? { image: given } : given
+        return { ...facts, image: transfer.images.resolve(typeof image === 'string' ? image : image.id) }
+      })
+      const registries = await this.#backend.registries()
+      const given = { ...options, signal: context.signal }
+      return relay(this.#backend.pushIndex(transfer, registries, entries, reference, given), context)
     })
   }
 

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { isEngineError } from '../errors/engine-error.ts'
 import { registryErrors } from '../errors/registry-errors.ts'
-import type { ImageRecord } from '../image/image-record.ts'
+import type { ImageRecord, ManifestRecord } from '../image/image-record.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { WorkQueue } from '../lifetime/queue.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -54,51 +54,80 @@ export function pushImage(
   return startOperation(
     async ({ signal, report }) => {
       const { compression } = checkPushOptions(options)
-      const reference = withDefaultTag(parseReference(name))
-      if (reference.digest !== null || reference.tag === null)
-        throw registryErrors.error('refused_request', {
-          message: `"${name}" names a digest; an image is pushed to a tag.`,
-          subject: { type: 'image', id: name },
-        })
+      const reference = tagToPush(name)
       const [repository] = registries.repositories(reference, 'push')
-      const { content } = services
-      const lease = content.createLease()
-      try {
-        const packed = await repackImage(services, image, compression, { lease, signal, report })
-        const blobs = unique([packed.config, ...packed.layers])
-        report({ type: 'stage', stage: 'send' })
-        const queue = new WorkQueue(parallelBlobs)
-        const images = services.images.list()
-        await allOrAbort(signal, (inner) =>
-          blobs.map((blob) =>
-            queue.run(() => {
-              const lenders = lendersOf(blob.digest, images, reference, repository!.endpoint.prefix)
-              return bringBlob(services, repository!, lenders, blob, { signal: inner, report })
-            }),
-          ),
-        )
-        const { mediaType, digest, size } = packed.manifest
-        const bytes = await content.readBytes(digest, { maxBytes: size, signal })
-        await repository!.putManifest(reference.tag!, { bytes, mediaType }, { signal })
-        if (packed.isNew && image.names.some((known) => isTagIn(known, reference)))
-          await services.images.createAll([{ manifest: packed.manifest, names: [digestName(reference, digest)] }], {
-            lease,
-            signal,
-          })
-        services.journal.append({
-          type: 'image',
-          action: 'push',
-          subject: image.id,
-          attributes: { name: canonicalName(reference) },
-        })
-        return { name: canonicalName(reference), digest, size }
-      } finally {
-        content.discard(lease)
-      }
+      const { digest, size } = await sendImage(services, repository!, image, {
+        reference,
+        compression,
+        tag: reference.tag,
+        signal,
+        report,
+      })
+      services.journal.append({
+        type: 'image',
+        action: 'push',
+        subject: image.id,
+        attributes: { name: canonicalName(reference) },
+      })
+      return { name: canonicalName(reference), digest, size }
     },
     options,
     `Pushing ${name}`,
   )
+}
+
+/** @throws `registry.refused_request` for names with a digest */
+export function tagToPush(name: string): Reference & { readonly tag: string } {
+  const reference = withDefaultTag(parseReference(name))
+  if (reference.digest === null && reference.tag !== null) return { ...reference, tag: reference.tag }
+  throw registryErrors.error('refused_request', {
+    message: `"${name}" names a digest; an image is pushed to a tag.`,
+    subject: { type: 'image', id: name },
+  })
+}
+
+export interface SendImageOptions extends SendOptions {
+  readonly reference: Reference
+  readonly compression: SentCompression | undefined
+  /** Null: it is known there by its digest. */
+  readonly tag: string | null
+}
+
+/** Sends blobs and manifest of one image; gives what its manifest is there. */
+export async function sendImage(
+  services: TransferServices,
+  repository: RemoteRepository,
+  image: ImageRecord,
+  { reference, compression, tag, signal, report }: SendImageOptions,
+): Promise<ManifestRecord> {
+  const { content } = services
+  const lease = content.createLease()
+  try {
+    const packed = await repackImage(services, image, compression, { lease, signal, report })
+    const blobs = unique([packed.config, ...packed.layers])
+    report({ type: 'stage', stage: 'send' })
+    const queue = new WorkQueue(parallelBlobs)
+    const images = services.images.list()
+    await allOrAbort(signal, (inner) =>
+      blobs.map((blob) =>
+        queue.run(() => {
+          const lenders = lendersOf(blob.digest, images, reference, repository.endpoint.prefix)
+          return bringBlob(services, repository, lenders, blob, { signal: inner, report })
+        }),
+      ),
+    )
+    const { mediaType, digest, size } = packed.manifest
+    const bytes = await content.readBytes(digest, { maxBytes: size, signal })
+    await repository.putManifest(tag ?? digest, { bytes, mediaType }, { signal })
+    if (packed.isNew && image.names.some((known) => isTagIn(known, reference)))
+      await services.images.createAll([{ manifest: packed.manifest, names: [digestName(reference, digest)] }], {
+        lease,
+        signal,
+      })
+    return packed.manifest
+  } finally {
+    content.discard(lease)
+  }
 }
 
 /** What was pushed is known by its digest, too. */

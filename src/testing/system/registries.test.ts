@@ -205,3 +205,47 @@ test('a registry that wants a certificate of its clients', async () => {
   await using untrusting = await open({})
   await expect(untrusting.images.pull(`${registry.host}/app:v1`)).rejects.toMatchObject({ code: 'registry.tls' })
 })
+
+test('an index of several platforms goes there, and each of them comes back beside the others', async () => {
+  await using server = await startRegistry()
+  await using source = await FaultyRegistry.start()
+  const layers = [await tarOf([{ name: 'x', body: 'y' }])]
+  for (const architecture of ['arm64', 'riscv64'])
+    source.addImage(`app:${architecture}`, { layers, platform: { os: 'linux', architecture } })
+  await using engine = await root.open({ registries })
+  const [arm, riscv] = [
+    await engine.images.pull(`${source.host}/app:arm64`, { platform: 'linux/arm64' }),
+    await engine.images.pull(`${source.host}/app:riscv64`, { platform: 'linux/riscv64' }),
+  ]
+  const name = `${server.host}/multi:1`
+  const entries = [arm, { image: riscv, annotations: { note: 'slow' } }, { image: imageName, platform: 'linux/amd64' }]
+  const { digest } = await engine.images.pushIndex(name, entries, { annotations: { all: 'three' } })
+  const raw = execFileSync('skopeo', ['inspect', '--raw', '--tls-verify=false', `docker://${name}`], {
+    encoding: 'utf8',
+  })
+  expect(digestOf(raw)).toBe(digest)
+  expect(JSON.parse(raw)).toMatchObject({
+    mediaType: mediaTypes.ociIndex,
+    annotations: { all: 'three' },
+    manifests: [
+      { platform: { os: 'linux', architecture: 'arm64' } },
+      { platform: { architecture: 'riscv64' }, annotations: { note: 'slow' } },
+      { platform: { architecture: 'amd64' } },
+    ],
+  })
+  for (const image of [arm, riscv]) await image.remove({ force: true })
+  const back = []
+  for (const platform of ['linux/arm64', 'linux/riscv64']) back.push(await engine.images.pull(name, { platform }))
+  expect(back.map(({ id }) => id)).toEqual([arm.id, riscv.id])
+  expect((await engine.images.get(name)).id).toBe(riscv.id)
+  // The tag has moved on; the other one is still known by its digest.
+  const [first] = back
+  expect((await first!.inspect()).repoDigests.length).toBeGreaterThan(0)
+  await expect(engine.images.pushIndex(name, [riscv, { image: arm, platform: 'linux/riscv64' }])).rejects.toMatchObject(
+    {
+      code: 'call.bad_option',
+    },
+  )
+  await expect(engine.images.pushIndex(name, [])).rejects.toMatchObject({ code: 'call.bad_option' })
+  for (const image of back) await image.remove({ force: true })
+})
