@@ -5,6 +5,7 @@ import { describeMachine } from './machine.ts'
 import { renderTable } from './report.ts'
 import { type Result, reached } from './row.ts'
 import { burst } from './rows/burst.ts'
+import { commit } from './rows/commit.ts'
 import { exec } from './rows/exec.ts'
 import { firstLine } from './rows/first-line.ts'
 import { images } from './rows/images.ts'
@@ -23,7 +24,7 @@ import { WorkDisk } from './work-disk.ts'
  *
  * Only ratios within one run count: the figures themselves move with the machine, its load and its cgroup set-up.
  */
-const groups = [runTrue, firstLine, exec, burst, logs, images, memory]
+const groups = [runTrue, firstLine, exec, burst, logs, images, commit, memory]
 
 const { values } = parseArgs({
   options: {
