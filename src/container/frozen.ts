@@ -3,9 +3,11 @@ import { join } from 'node:path'
 import { tryLock, waitLock } from '../host/file-lock.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { ContainerRecord } from './container-record.ts'
+import { liveTask } from './live-task.ts'
 import type { LocalHolder } from './local-holder.ts'
 import { setPaused } from './pause-container.ts'
 import type { ContainerServices } from './services.ts'
+import { isRunning } from './state-guards.ts'
 
 /** What works on a frozen container lets it go on as soon as it can; at the end at the latest. */
 export type FrozenWork<T> = (record: ContainerRecord, thaw: () => Promise<void>) => Promise<T>
@@ -30,15 +32,16 @@ export async function whileFrozen<T>(
   const now = services.records.require(id)
   if (now.status !== 'running' && !existsSync(mark)) return asItIs(now)
   writeFileSync(mark, '', { mode: 0o600 })
-  const thaw = async () => {
-    await thawed(services, holder, id)
+  const goOn = async () => {
+    if (!existsSync(mark)) return
+    await thaw(services, holder, id)
     rmSync(mark, { force: true })
   }
   try {
     if (now.status === 'running') await freeze(services, holder, now, call)
-    return await work(services.records.require(id), thaw)
+    return await work(services.records.require(id), goOn)
   } finally {
-    await thaw()
+    await goOn()
   }
 }
 
@@ -56,7 +59,7 @@ async function freeze(
   }
 }
 
-/** Lets a container go on that a process froze which is dead now. */
+/** Lets a container go on that a process froze, or was just freezing, which is dead now. */
 export async function thawAbandoned(
   services: ContainerServices,
   holder: LocalHolder,
@@ -66,19 +69,23 @@ export async function thawAbandoned(
   if (!existsSync(mark)) return
   using lock = tryLock(lockFile)
   if (!lock) return
-  await thawed(services, holder, record.id)
+  await thaw(services, holder, record.id)
   rmSync(mark, { force: true })
 }
 
-async function thawed(services: ContainerServices, holder: LocalHolder, id: ContainerRecord['id']): Promise<void> {
+/** Whatever its record says: a process may have died between the two. */
+async function thaw(services: ContainerServices, holder: LocalHolder, id: ContainerRecord['id']): Promise<void> {
   const record = services.records.find(id)
-  if (record?.status !== 'paused') return
+  if (!record || !isRunning(record)) return
   try {
-    await setPaused(services, holder, record, false)
+    const task = await liveTask(services, holder, record)
+    await task?.resume()
   } catch (error) {
-    // It has ended, or somebody else has let it go on.
-    if (services.records.find(id)?.status === 'paused') throw error
+    const now = services.records.find(id)
+    // Else it has ended meanwhile.
+    if (now && isRunning(now)) throw error
   }
+  services.records.move(record, ['paused'], 'running', {}, { action: 'unpause' })
 }
 
 const filesOf = ({ paths }: ContainerServices, { id }: ContainerRecord) => ({

@@ -6,6 +6,7 @@ import { dismissKeeper } from './keeper.ts'
 import type { LocalHolder } from './local-holder.ts'
 import { discardContainer } from './remove-container.ts'
 import type { ContainerServices } from './services.ts'
+import { isRunning } from './state-guards.ts'
 
 /** What a sweep took away. */
 export interface SweepReport {
@@ -31,7 +32,7 @@ export async function sweepDeadOwners(
   const living = (id: string | null) => id !== null && !gone.has(id) && owners.isAlive(id)
   const swept: string[] = []
   for (const record of services.records.all()) {
-    if (record.status === 'paused') await thawAbandoned(services, holder, record)
+    if (isRunning(record)) await thawAbandoned(services, holder, record)
     // Whoever is moving it is alive and will finish it.
     if (living(record.holder)) continue
     const orphaned = record.owner === null || gone.has(record.owner) || !owners.isAlive(record.owner)

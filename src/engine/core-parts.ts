@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { dirname } from 'node:path'
 import { builtinDrivers } from '../builtins.ts'
 import { ContainerCopies } from '../container/container-copies.ts'
 import { ContainerCore } from '../container/container-core.ts'
@@ -31,6 +30,7 @@ import { openNetworks } from './open-networks.ts'
 import { OpenedDrivers } from './opened-drivers.ts'
 import { definePart, type PartFactory, type Parts } from './parts.ts'
 import { spawnMonitor } from './spawn-monitor.ts'
+import { scratchOf, sweepScratch } from './sweep-scratch.ts'
 
 /** How each part of an engine is made. What must be released goes into `scope`, in the order it was made. */
 export function coreParts(
@@ -109,10 +109,13 @@ export function coreParts(
       diagnostics: parts.get(t.diagnostics),
     })),
     definePart(t.trees, async (parts) => {
-      const scratch = dirname(parts.get(t.state).paths.workMount('any'))
+      const { paths } = parts.get(t.state)
+      const owner = parts.get(t.owner).id
+      const scratch = scratchOf(paths, owner)
       mkdirSync(scratch, { recursive: true, mode: 0o700 })
+      scope.defer(() => sweepScratch(paths, owner))
       const threads = scope.own(new PackThreads())
-      return { storage: await parts.get(t.storage), threads, scratch, owner: parts.get(t.owner).id }
+      return { storage: await parts.get(t.storage), threads, scratch, owner }
     }),
     definePart(t.containerServices, (parts) =>
       openContainerServices(parts, {

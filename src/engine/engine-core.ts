@@ -39,6 +39,7 @@ import type { ContainerPruneFilter, ContainersPruneReport } from './removal-repo
 import { requirePrivilege } from './require-privilege.ts'
 import { resetEngine } from './reset-engine.ts'
 import { sweepCgroups } from './sweep-cgroups.ts'
+import { sweepScratch } from './sweep-scratch.ts'
 import { wire } from './wiring.ts'
 
 /**
@@ -184,6 +185,7 @@ async function sweep(parts: Parts, { services, holder }: ContainerCore): Promise
   parts.get(t.content).adopt(dead)
   for (const owner of report.owners) {
     await sweepCgroups(parts.get(t.host).cgroups, owner.id)
+    sweepScratch(parts.get(t.state).paths, owner.id)
     owners.forget(owner.id)
   }
   await freeLeftOver(parts)
