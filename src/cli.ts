@@ -1,8 +1,12 @@
 #!/usr/bin/env node
 import { check } from './cli/check.ts'
+import { df } from './cli/df.ts'
 import { doctor } from './cli/doctor.ts'
 import { gc } from './cli/gc.ts'
+import { images } from './cli/images.ts'
+import { prune } from './cli/prune.ts'
 import { reset } from './cli/reset.ts'
+import { rmi } from './cli/rmi.ts'
 import { run } from './cli/run.ts'
 import { type Command, UsageError } from './cli/usage-error.ts'
 import { isEngineError } from './errors/engine-error.ts'
@@ -17,6 +21,12 @@ const usage = `usage: tscontainer COMMAND [options]
       --name NAME  --hostname NAME  -e, --env NAME[=VALUE]  -v, --volume SOURCE:TARGET[:ro]
       -u, --user USER[:GROUP]  -w, --workdir DIR  --entrypoint PROGRAM  --network bridge|host|none
       -m, --memory SIZE  --cpus N  --pids-limit N  --read-only
+  images [options] [PATTERN]       list images; a PATTERN is of repository[:tag], with * and ?
+      -q, --quiet  --no-trunc  --json  --dangling  --label KEY[=VALUE]  --before IMAGE  --since IMAGE
+  rmi [-f] [--no-prune] IMAGE...   take names away, and images with their last name
+  df [-v] [--blocks] [--json]      what images and containers take on the disk
+  prune [-a] [--label KEY[=VALUE]] [--until AGE]
+                                   remove stopped containers and dangling images; -a: all images without a container
   gc                               remove what dead processes left and what nothing needs any more
   check [--repair] [--contents] [--json]
                                    what is inconsistent; mended with --repair, also where state.db is damaged
@@ -36,7 +46,7 @@ const serve: Command = async () => {
   return 1
 }
 
-const commands: Readonly<Record<string, Command>> = { doctor, run, check, gc, reset, serve }
+const commands: Readonly<Record<string, Command>> = { doctor, run, images, rmi, df, prune, check, gc, reset, serve }
 
 async function main(): Promise<number> {
   const [name, ...args] = process.argv.slice(2)

@@ -28,6 +28,28 @@ describe('the command', () => {
     expect(result).toEqual({ code: 9, stdout: 'out\n', stderr: 'err\n' })
   })
 
+  test('lists, measures and removes images', async () => {
+    const at = ['--root', root]
+    const list = await tscontainer('images', ...at, 'busy*')
+    expect(list.stdout).toMatch(
+      /^REPOSITORY +TAG +IMAGE ID +CREATED +SIZE\nbusybox +local +[0-9a-f]{12} +\S+ +[\d.]+MB\n$/,
+    )
+    const id = (await tscontainer('images', ...at, '-q', '--no-trunc')).stdout.trim()
+    expect(id).toMatch(/^sha256:[0-9a-f]{64}$/)
+    expect((await tscontainer('images', ...at, '--dangling', '-q')).stdout).toBe('')
+    expect((await tscontainer('images', ...at, '[')).code).toBe(1)
+    const usage = await tscontainer('df', ...at, '-v', '--blocks')
+    expect(usage.stdout).toMatch(/^TYPE +TOTAL[^]*Images +1 +0 [^]*layers take [\d.]+MB[^]*busybox:local +[0-9a-f]{12}/)
+    expect((await tscontainer('prune', ...at)).stdout).toBe('freed 0B\n')
+    const wrong = await tscontainer('rmi', ...at, 'nothing')
+    expect(wrong).toMatchObject({ code: 1, stdout: 'freed 0B\n' })
+    expect(wrong.stderr).toContain('[image.not_found]')
+    expect((await tscontainer('rmi', ...at)).code).toBe(2)
+    const removed = await tscontainer('rmi', ...at, 'busybox:local')
+    expect(removed.stdout).toMatch(/^untagged busybox:local\ndeleted sha256:[0-9a-f]{64}\nfreed [\d.]+MB\n$/)
+    await tscontainer('run', ...at, '--load', 'busybox.tar', '--network', 'none', 'busybox:local', 'true')
+  })
+
   test('passes options on', async () => {
     const options = [
       '--root',
