@@ -207,6 +207,7 @@ export class FaultyRegistry implements AsyncDisposable {
     return repository ? { take: (bytes) => void repository.take(id, bytes) } : null
   }
 
+  /** Closes the port and every connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = once(this.#server, 'close')
     this.#server.close()

@@ -60,6 +60,7 @@ export class MemoryRepository {
     return digest
   }
 
+  /** Answers a request for a manifest, or takes one. */
   manifest({ method, headers, body }: RegistryRequest, reference: string): RegistryReply {
     if (method === 'PUT') {
       if (isDigest(reference) && digestOf(body) !== reference) return errorReply(400, 'DIGEST_INVALID', 'wrong digest')
@@ -77,6 +78,7 @@ export class MemoryRepository {
     }
   }
 
+  /** Answers a request for a blob or, with `ranges`, for the rest of one. */
   blob({ headers }: RegistryRequest, digest: string, ranges: boolean): RegistryReply {
     const bytes = this.blobs.get(digest)
     if (!bytes) return errorReply(404, 'BLOB_UNKNOWN', 'blob unknown')
