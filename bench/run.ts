@@ -11,6 +11,7 @@ import { firstLine } from './rows/first-line.ts'
 import { images } from './rows/images.ts'
 import { logs } from './rows/logs.ts'
 import { memory } from './rows/memory.ts'
+import { registry } from './rows/registry.ts'
 import { runTrue } from './rows/run-true.ts'
 import { Setting } from './setting.ts'
 import { WorkDisk } from './work-disk.ts'
@@ -24,7 +25,7 @@ import { WorkDisk } from './work-disk.ts'
  *
  * Only ratios within one run count: the figures themselves move with the machine, its load and its cgroup set-up.
  */
-const groups = [runTrue, firstLine, exec, burst, logs, images, commit, memory]
+const groups = [runTrue, firstLine, exec, burst, logs, images, commit, registry, memory]
 
 const { values } = parseArgs({
   options: {
