@@ -39,7 +39,9 @@ describe('the command', () => {
     expect((await tscontainer('images', ...at, '--dangling', '-q')).stdout).toBe('')
     expect((await tscontainer('images', ...at, '[')).code).toBe(1)
     const usage = await tscontainer('df', ...at, '-v', '--blocks')
-    expect(usage.stdout).toMatch(/^TYPE +TOTAL[^]*Images +1 +0 [^]*layers take [\d.]+MB[^]*busybox:local +[0-9a-f]{12}/)
+    expect(usage.stdout).toMatch(
+      /^TYPE +TOTAL[\s\S]*Images +1 +0 [\s\S]*layers take [\d.]+MB[\s\S]*busybox:local +[0-9a-f]{12}/,
+    )
     expect((await tscontainer('prune', ...at)).stdout).toBe('freed 0B\n')
     const wrong = await tscontainer('rmi', ...at, 'nothing')
     expect(wrong).toMatchObject({ code: 1, stdout: 'freed 0B\n' })
