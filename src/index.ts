@@ -55,6 +55,7 @@ export type { Digest } from './oci/digest.ts'
 export type { ImageFormat, LayerCompression } from './oci/layer-types.ts'
 export type { Operation } from './progress/operation.ts'
 export type { ProgressEvent } from './progress/progress-event.ts'
+export type { ShortNames } from './reference/short-names.ts'
 export type { LoginStore } from './registry/docker-config-store.ts'
 export type {
   CredentialProvider,

@@ -61,7 +61,8 @@ export function coreParts(
       const { db, paths } = parts.get(t.state)
       const records = new ContainerRecords(db, parts.get(t.journal), new ContainerCopies(paths))
       const [content, journal] = [parts.get(t.content), parts.get(t.journal)]
-      return new ImageStore({ db, content, journal, usersOf: (id) => records.usersOf(id) })
+      const shortNames = options.registries?.shortNames
+      return new ImageStore({ db, content, journal, usersOf: (id) => records.usersOf(id), shortNames })
     }),
     definePart(t.storage, async (parts) => {
       const { db, paths } = parts.get(t.state)

@@ -10,7 +10,6 @@ import { Scope } from '../lifetime/scope.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Operation, OperationContext } from '../progress/operation.ts'
 import { parseImageSelector } from '../reference/image-selector.ts'
-import { canonicalName, withDefaultTag } from '../reference/reference.ts'
 import type { CommitOptions } from '../transfer/commit-options.ts'
 import { importRootfs } from '../transfer/import-rootfs.ts'
 import { loadImages } from '../transfer/load-images.ts'
@@ -124,8 +123,9 @@ export class EngineCore implements AsyncDisposable {
   /** Pulls an image by its name as the policy says, unless the text is the id of one that is here. */
   async bringImage(name: string, options: PullOptions, context: OperationContext): Promise<void> {
     const { id, reference } = parseImageSelector(name)
-    const present = this.#parts.get(coreTokens.images).find(name)
-    const byId = id !== null || (present && !present.names.includes(canonicalName(withDefaultTag(reference!))))
+    const images = this.#parts.get(coreTokens.images)
+    const present = images.find(name)
+    const byId = id !== null || (present && images.nameMeant(name, present) === null)
     // A name with a digest may be of an image with another tag: `pull` looks for it.
     if (byId && !reference?.digest) return
     const services = await this.#parts.get(coreTokens.transfer)

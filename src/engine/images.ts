@@ -4,8 +4,7 @@ import type { ImageFilter } from '../image/image-filter.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { type Operation, type OperationContext, startOperation } from '../progress/operation.ts'
-import { parseImageSelector } from '../reference/image-selector.ts'
-import { canonicalName, parseReference, withDefaultTag } from '../reference/reference.ts'
+import { parseReference } from '../reference/reference.ts'
 import type { FoundRepository, ImageSearchOptions } from '../registry/search.ts'
 import type { ImportOptions } from '../transfer/import-rootfs.ts'
 import type { LoadOptions } from '../transfer/load-images.ts'
@@ -68,9 +67,8 @@ export class Images {
         if (typeof image !== 'string') return transfer.images.resolve(image.id)
         const record = transfer.images.resolve(image)
         // By name: that name only. By id: every name it has.
-        const { reference } = parseImageSelector(image)
-        const name = reference && canonicalName(withDefaultTag(reference))
-        return name !== null && record.names.includes(name) ? { image: record, names: [name] } : record
+        const name = transfer.images.nameMeant(image, record)
+        return name === null ? record : { image: record, names: [name] }
       })
       const { saveImages } = this.#backend
       await relay(saveImages(transfer, chosen, target, { ...options, signal: context.signal }), context)
@@ -136,7 +134,7 @@ export class Images {
   async *tags(repository: string, call?: CallOptions): AsyncIterable<string> {
     parseOptionObject('images.tags', call, { signal: (value) => value })
     const registries = await this.#backend.registries()
-    yield* registries.tags(parseReference(repository), call)
+    yield* registries.tags(parseReference(this.#backend.images().expand(repository)), call)
   }
 
   /**

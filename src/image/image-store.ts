@@ -8,6 +8,7 @@ import { asImageConfig } from '../oci/documents.ts'
 import type { ImageConfig } from '../oci/image-config.ts'
 import { parseImageSelector } from '../reference/image-selector.ts'
 import { canonicalName, familiarName, normalizeName, parseReference, withDefaultTag } from '../reference/reference.ts'
+import { expandShortName, type ShortNames } from '../reference/short-names.ts'
 import type { Database } from '../state/database.ts'
 import type { EventJournal } from '../state/event-journal.ts'
 import { type CheckedImage, checkImage } from './check-image.ts'
@@ -24,6 +25,8 @@ export interface ImageStoreInit {
   readonly journal: EventJournal
   /** Containers made from an image id. Synchronous: it is asked inside the transaction that removes the image. */
   readonly usersOf: (id: Digest) => readonly ImageUser[]
+  /** Names that stand for others. Default: none. */
+  readonly shortNames?: ShortNames | undefined
 }
 
 export interface CreateImageOptions extends CallOptions {
@@ -50,6 +53,7 @@ export class ImageStore {
   readonly #content: ContentStore
   readonly #journal: EventJournal
   readonly #queries: ImageQueries
+  readonly #shortNames: ShortNames
   readonly #remover: ImageRemover
   readonly sizes: LayerSizes
 
@@ -57,6 +61,7 @@ export class ImageStore {
     this.#db = init.db
     this.#content = init.content
     this.#journal = init.journal
+    this.#shortNames = init.shortNames ?? {}
     this.#queries = new ImageQueries(init.db, init.content)
     const { db, journal, usersOf } = init
     this.#remover = new ImageRemover({ db, journal, usersOf, queries: this.#queries })
@@ -112,6 +117,9 @@ export class ImageStore {
 
   /** The image a name, id or id prefix stands for; null when there is none. @throws `image.ambiguous`, `reference.*` */
   find(text: string): ImageRecord | null {
+    const full = this.expand(text)
+    const meant = full === text ? null : this.#queries.byReference(parseReference(full))
+    if (meant) return meant
     const selector = parseImageSelector(text)
     if (selector.id) return this.#queries.byDigest(selector.id)
     if (selector.reference) {
@@ -127,6 +135,11 @@ export class ImageStore {
         details: { candidates: ids },
       })
     return ids.length === 1 ? this.#queries.byDigest(ids[0]!) : null
+  }
+
+  /** The name that a short one stands for; any other text as it is. */
+  expand(text: string): string {
+    return expandShortName(text, this.#shortNames) ?? text
   }
 
   /** @throws `image.not_found`, and what `find` throws */
@@ -209,7 +222,7 @@ export class ImageStore {
   remove(text: string, rules: RemoveRules = {}): ImageRemoval {
     return this.#db.transaction(() => {
       const record = this.resolve(text)
-      const removal = this.#remover.remove(record, this.#nameMeant(text, record), rules)
+      const removal = this.#remover.remove(record, this.nameMeant(text, record), rules)
       this.index.write()
       return removal
     })
@@ -248,11 +261,13 @@ export class ImageStore {
   }
 
   /** The recorded name that a text stands for; null when it is an id. */
-  #nameMeant(text: string, record: ImageRecord): string | null {
-    const { reference } = parseImageSelector(text)
-    if (!reference) return null
-    const canonical = canonicalName(withDefaultTag(reference))
-    return record.names.includes(canonical) ? canonical : null
+  nameMeant(text: string, record: ImageRecord): string | null {
+    for (const candidate of [this.expand(text), text]) {
+      const { reference } = parseImageSelector(candidate)
+      const canonical = reference && canonicalName(withDefaultTag(reference))
+      if (canonical !== null && record.names.includes(canonical)) return canonical
+    }
+    return null
   }
 
   #name(name: string, manifest: Digest, id: Digest): void {

@@ -1,5 +1,6 @@
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { registryErrors } from '../errors/registry-errors.ts'
+import { type ShortNames, shortNameProblem } from '../reference/short-names.ts'
 import { parseLocation } from './location.ts'
 
 /** What proves to a registry who asks. */
@@ -47,6 +48,12 @@ export interface RegistryHostOptions {
 export interface RegistriesOptions {
   /** By the name that images carry: `docker.io`, `registry.example:5000`. */
   readonly hosts?: Readonly<Record<string, RegistryHostOptions>>
+  /**
+   * Names that stand for others wherever a name is given: `{ debian: 'registry.example/mirror/debian' }`. What is pulled by
+   * one is called by the full name here. An image that has the short name itself is found when there is none with the full
+   * one. Default: none; a name without a registry is Docker Hub's.
+   */
+  readonly shortNames?: ShortNames
   /** Asked before Docker's config.json. */
   readonly credentials?: CredentialProvider
   /** Docker's config.json; null: none is read. Default `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`. */
@@ -88,6 +95,14 @@ export function parseRegistriesOptions(options: RegistriesOptions = {}): Registr
       return Object.fromEntries(
         Object.entries(value).map(([host, of]) => [parseHost(host), parseHostOptions(host, of as RegistryHostOptions)]),
       )
+    },
+    shortNames: (value, key) => {
+      if (typeof value !== 'object' || value === null) throw wrong(key, typeof value, 'an object, keyed by short name')
+      for (const [short, full] of Object.entries(value)) {
+        const problem = shortNameProblem(short, text(full, `${key}["${short}"]`))
+        if (problem !== null) throw wrong(`${key}["${short}"]`, full, `the full name of a repository: ${problem}`)
+      }
+      return value as ShortNames
     },
     credentials: (value, key) => {
       if (typeof value === 'function') return value as CredentialProvider

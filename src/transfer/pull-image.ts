@@ -65,8 +65,11 @@ export function pullImage(
     async ({ signal, report }) => {
       const { policy = 'always', platform: wanted } = checkPullOptions(options)
       const platform = wanted === undefined ? hostPlatform() : parsePlatform(wanted)
-      const reference = withDefaultTag(parseReference(name))
-      const present = policy === 'always' ? null : services.images.find(canonicalName(reference))
+      const full = services.images.expand(name)
+      const reference = withDefaultTag(parseReference(full))
+      // Somebody may have loaded it under the short name itself.
+      const here = () => services.images.find(canonicalName(reference)) ?? services.images.find(name)
+      const present = policy === 'always' ? null : here()
       if (present && (wanted === undefined || (await runsOn(present, platform, { signal })))) {
         report({ type: 'item-done', item: canonicalName(reference), reused: true })
         return present

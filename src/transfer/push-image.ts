@@ -54,7 +54,7 @@ export function pushImage(
   return startOperation(
     async ({ signal, report }) => {
       const { compression } = checkPushOptions(options)
-      const reference = tagToPush(name)
+      const reference = tagToPush(services.images.expand(name))
       const [repository] = registries.repositories(reference, 'push')
       const { digest, size } = await sendImage(services, repository!, image, {
         reference,

@@ -45,7 +45,7 @@ export function pushIndex(
         annotations: texts,
         signal: (value) => value as AbortSignal,
       })
-      const reference = tagToPush(name)
+      const reference = tagToPush(services.images.expand(name))
       const platforms = await platformsOf(entries, { signal })
       const [repository] = registries.repositories(reference, 'push')
       const manifests: Descriptor[] = []

@@ -249,3 +249,27 @@ test('an index of several platforms goes there, and each of them comes back besi
   await expect(engine.images.pushIndex(name, [])).rejects.toMatchObject({ code: 'call.bad_option' })
   for (const image of back) await image.remove({ force: true })
 })
+
+test('short names stand for others: pulled, found, run and removed by them', async () => {
+  await using source = await FaultyRegistry.start()
+  source.addImage('mirror/tool:2', { layers: [await tarOf([{ name: 'x', body: 'y' }])] })
+  const shortNames = { tool: `${source.host}/mirror/tool` }
+  await using engine = await root.open({ registries: { ...registries, shortNames } })
+  const image = await engine.images.pull('tool:2')
+  expect((await image.inspect()).names).toContain(`${source.host}/mirror/tool:2`)
+  expect((await engine.images.get('tool:2')).id).toBe(image.id)
+  expect((await engine.images.pull('tool:2', { policy: 'missing' })).id).toBe(image.id)
+  expect(await Array.fromAsync(engine.images.tags('tool'))).toEqual(['2'])
+  expect((await image.push('tool:3')).name).toBe(`${source.host}/mirror/tool:3`)
+  const created = await engine.containers.create({ image: 'tool:2', command: ['/x'], networks: 'none' })
+  await created.remove()
+  // Who has an image of the very name is not made to pull.
+  await (await engine.images.get(imageName)).tag('tool:4')
+  expect((await engine.images.pull('tool:4', { policy: 'missing' })).id).toBe((await engine.images.get(imageName)).id)
+  await engine.images.remove('tool:4')
+  await engine.images.remove('tool:2', { force: true })
+  expect(await engine.images.find('tool:2')).toBeNull()
+  await expect(root.open({ registries: { shortNames: { tool: 'no-registry' } } })).rejects.toMatchObject({
+    code: 'registry.bad_config',
+  })
+})
