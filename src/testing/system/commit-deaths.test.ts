@@ -17,8 +17,8 @@ afterAll(async () => {
   await fixture[Symbol.asyncDispose]()
 })
 
-/** A fifth of the usual number: each of them opens an engine twice. */
-const rounds = Math.ceil(moments / 5)
+/** A tenth of the usual number: each of them opens an engine twice. */
+const rounds = Math.ceil(moments / 10)
 
 /** Commits in another process until it is killed at some moment. */
 async function killedCommitting(id: string, seed: number): Promise<void> {
@@ -81,7 +81,7 @@ test(
     {
       await using engine = await fixture.open()
       const script =
-        'seq 20000 > /numbers; beat=0; while true; do beat=$((beat+1)); echo $beat > /beat; usleep 5000; done'
+        'seq 300000 > /numbers; beat=0; while true; do beat=$((beat+1)); echo $beat > /beat; usleep 5000; done'
       const container = await engine.containers.run({
         image: imageName,
         command: ['sh', '-c', script],
@@ -93,7 +93,7 @@ test(
       id = container.id
     }
     let frozen = 0
-    for (let seed = 1; seed <= Math.ceil(rounds / 2); seed++) {
+    for (let seed = 1; seed <= rounds / 2 || (frozen === 0 && seed < 100); seed++) {
       await killedCommitting(id, seed * 31)
       await using engine = await fixture.open()
       const container = await engine.containers.get(id)
