@@ -3,7 +3,7 @@ import { Agent as HttpsAgent } from 'node:https'
 import { HttpProxyAgent } from 'http-proxy-agent'
 import { HttpsProxyAgent } from 'https-proxy-agent'
 import { getProxyForUrl } from 'proxy-from-env'
-import type { Endpoint } from './endpoint.ts'
+import { type Endpoint, isLoopback } from './endpoint.ts'
 
 /** Connections are kept for so many parallel blobs and some more. */
 const sockets = { keepAlive: true, maxSockets: 16, maxFreeSockets: 16, scheduling: 'lifo' } as const
@@ -14,10 +14,10 @@ type TlsFacts = Pick<Endpoint, 'insecure' | 'ca' | 'clientCertificate'>
 export class Agents implements Disposable {
   readonly #made = new Map<string, HttpAgent>()
 
-  /** `environment` holds HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as curl reads them. */
+  /** Through the proxies that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name, as curl reads them. */
   agentFor(url: URL, tls: TlsFacts): HttpAgent {
     // Loopback goes past the proxy, as in Go's programs.
-    const proxy = getProxyForUrl(url.href)
+    const proxy = isLoopback(url.host) ? '' : getProxyForUrl(url.href)
     const key = [url.protocol, proxy, tls.insecure, tls.ca, tls.clientCertificate?.cert].join('|')
     const known = this.#made.get(key)
     if (known) return known
