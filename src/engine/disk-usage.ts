@@ -2,6 +2,7 @@ import type { ContainerStatus } from '../container/container-record.ts'
 import { isRunning } from '../container/state-guards.ts'
 import type { ContainerId } from '../driver-kit/ids.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
+import { callErrors } from '../errors/call-errors.ts'
 import { isEngineError } from '../errors/engine-error.ts'
 import { flag } from '../image/image-filter.ts'
 import { ImageSharing, type LayerShares } from '../image/image-sharing.ts'
@@ -78,7 +79,12 @@ export interface DiskUsage {
 export async function readDiskUsage(parts: Parts, options?: DiskUsageOptions): Promise<DiskUsage> {
   const { blocks, signal } = parseOptionObject('engine.diskUsage', options, {
     blocks: flag,
-    signal: (value) => value as AbortSignal | undefined,
+    signal: (value) => {
+      if (value instanceof AbortSignal) return value
+      throw callErrors.error('bad_option', {
+        message: 'The option "signal" of engine.diskUsage must be an AbortSignal.',
+      })
+    },
   })
   const call = { signal }
   return { images: await imagesUsage(parts, blocks ?? false, call), containers: await containersUsage(parts, call) }

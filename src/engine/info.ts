@@ -61,7 +61,7 @@ export async function readEngineInfo(parts: Parts, call?: CallOptions): Promise<
     rootId: state.rootId,
     driverKit: driverKitVersion,
     containers: { total: records.length, ...counts },
-    images: parts.get(t.images).list().length,
+    images: parts.get(t.images).listed().length,
     storage: { driver: storage.driver, facts: storage.facts, health: await storage.health(call) },
     runtime: { driver: runtime.name, facts: runtime.facts },
     drivers: { storage: names('storage'), log: names('log'), runtime: names('runtime'), network: names('network') },

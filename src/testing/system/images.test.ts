@@ -5,9 +5,11 @@ import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Engine, Image } from '../../index.ts'
+import { startRegistry } from '../../registry/registry-fixture.ts'
 import { Database } from '../../state/database.ts'
 import { type BusyboxRoot, busyboxRoot, imageName } from './busybox-engine.ts'
 import { type FixtureImage, ociLayoutFiles, tarOf } from './image-fixture.ts'
+import { publishImage } from './published-image.ts'
 
 let place: BusyboxRoot
 let engine: Engine
@@ -86,6 +88,9 @@ describe('sizes', () => {
     using db = new Database(join(place.root, 'state.db'))
     db.run('DELETE FROM layers')
     expect(await two!.inspect()).toMatchObject({ unpackedSize: 12_000, sharedSize: 10_000, uniqueSize: 2000 })
+    await expect(engine.diskUsage({ deep: true } as never)).rejects.toMatchObject({ code: 'call.unknown_option' })
+    await expect(engine.diskUsage({ blocks: 1 } as never)).rejects.toMatchObject({ code: 'call.bad_option' })
+    await expect(engine.diskUsage({ signal: AbortSignal.abort() })).rejects.toMatchObject({ name: 'AbortError' })
     expect((await engine.diskUsage()).images).toMatchObject({
       unpackedSize: busybox.unpackedSize + 12_300,
       blocks: null,
@@ -235,13 +240,16 @@ describe('prune', () => {
       await expect(engine.prune(what as never)).rejects.toMatchObject({ code })
   })
 
-  test('beside processes that load images and make containers of them', { timeout: 120_000 }, async () => {
+  test('beside processes that load and pull images and make containers of them', { timeout: 120_000 }, async () => {
     const archive = join(place.directory, 'raced.tar')
-    await load({ layers: [await layer('raced', 5000), await layer('top', 100)], tags: ['raced:1'] })
+    const layers = [await layer('raced', 5000), await layer('top', 100)]
+    await load({ layers, tags: ['raced:1'] })
+    await using registry = await startRegistry()
+    const { reference } = await publishImage(registry.host, 'raced:1', layers)
     await engine.images.save(['raced:1'], archive)
     const child = join(import.meta.dirname, 'load-and-create-child.ts')
-    const racing = [1, 2].map(() =>
-      promisify(execFile)(process.execPath, ['--conditions=tscontainer-source', child, place.root, archive, '25']),
+    const racing = [archive, reference].map((source) =>
+      promisify(execFile)(process.execPath, ['--conditions=tscontainer-source', child, place.root, source, '25']),
     )
     let done = false
     const racers = Promise.all(racing).finally(() => {
