@@ -38,6 +38,9 @@ export interface Answer {
 
 const redirects = new Set([301, 302, 303, 307, 308])
 const MOST_REDIRECTS = 5
+/** What nobody wants of an answer is taken for the connection's sake, up to here. */
+const MOST_DRAINED_BYTES = 64 << 10
+const MOST_DRAIN_MS = 5_000
 /** A server that sends a byte now and then never stalls, and its document would never be whole. */
 const DOCUMENT_PAUSES = 4
 
@@ -163,9 +166,7 @@ export class Transport implements Disposable {
       },
       discard: () => {
         watch.end()
-        // Small answers are read to their end, so that the connection can be used again.
-        stream?.on('error', () => {}).resume()
-        if (Number(response.headers.get('content-length') ?? 0) > 65_536) stream?.destroy()
+        if (stream) drain(stream)
       },
     }
   }
@@ -173,6 +174,19 @@ export class Transport implements Disposable {
   [Symbol.dispose](): void {
     this.#agents[Symbol.dispose]()
   }
+}
+
+/** Small answers are read to their end, so that the connection can be used again; others are left. */
+function drain(stream: Readable): void {
+  const timer = setTimeout(() => stream.destroy(), MOST_DRAIN_MS).unref()
+  let bytes = 0
+  stream
+    .on('error', () => {})
+    .on('close', () => clearTimeout(timer))
+    .on('data', (chunk: Uint8Array) => {
+      bytes += chunk.length
+      if (bytes > MOST_DRAINED_BYTES) stream.destroy()
+    })
 }
 
 /** Such a body cannot be sent again. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type EngineError, isEngineError } from '../errors/engine-error.ts'
 import { mediaTypes } from '../oci/media-types.ts'
 import { parseReference } from '../reference/reference.ts'
@@ -179,6 +179,26 @@ describe('answers of a registry that are wrong', () => {
     expect(pulled.names[0]).toBe(`${registry.host}/app:v1`)
     expect(fixture.files().ingest).toEqual([])
   })
+})
+
+test('an answer that nobody wants is not read for ever', async () => {
+  const registry = await start()
+  registry.addImage('app:v1')
+  for (const headers of [
+    { 'www-authenticate': 'Basic realm="x"' },
+    { 'www-authenticate': `Bearer realm="http://${registry.host}/token"` },
+  ])
+    for (const status of [401, 307, 503]) {
+      registry.heal()
+      registry.fault({
+        on: 'manifest',
+        kind: 'endless',
+        status,
+        headers: { ...headers, location: '/v2/x/manifests/y' },
+      })
+      await failure(`${registry.host}/app:v1`)
+      await vi.waitFor(() => expect(registry.answering).toBe(0), 2000)
+    }
 })
 
 describe('images that are wrong', () => {

@@ -55,6 +55,7 @@ export class FaultyRegistry implements AsyncDisposable {
   readonly #server: Server
   readonly #options: FaultyRegistryOptions
   readonly #repositories = new Map<string, MemoryRepository>()
+  #answering = 0
   #faults: { fault: RegistryFault; left: number }[] = []
 
   private constructor(server: Server, options: FaultyRegistryOptions) {
@@ -73,6 +74,8 @@ export class FaultyRegistry implements AsyncDisposable {
     await once(server, 'listening')
     const registry = new FaultyRegistry(server, options)
     server.on('request', (request, response) => {
+      registry.#answering++
+      response.once('close', () => registry.#answering--)
       registry.#serve(request, response).catch(() => response.destroy())
     })
     return registry
@@ -205,6 +208,11 @@ export class FaultyRegistry implements AsyncDisposable {
     const [, path = '', id = ''] = /^\/v2\/(.+?)\/blobs\/uploads\/(.+)$/.exec(url.pathname) ?? []
     const repository = this.#repositories.get(path)
     return repository ? { take: (bytes) => void repository.take(id, bytes) } : null
+  }
+
+  /** How many requests are being answered: what a client has left without closing is among them. */
+  get answering(): number {
+    return this.#answering
   }
 
   /** Closes the port and every connection. */

@@ -40,8 +40,8 @@ export type RegistryFaultKind =
   | { readonly kind: 'slow'; readonly bytes: number; readonly everyMs: number }
   /** One bit is wrong. */
   | { readonly kind: 'corrupt'; readonly at: number }
-  /** Spaces without end. */
-  | { readonly kind: 'endless' }
+  /** Spaces without end, with the right answer's status or another one. */
+  | { readonly kind: 'endless'; readonly status?: number; readonly headers?: Readonly<Record<string, string>> }
   /** Sends elsewhere; `{path}` stands for the path and query that was asked for. To the same address: a loop. */
   | { readonly kind: 'redirect'; readonly to: string; readonly status?: number }
   /** Ranges are not understood: the whole is sent. */
@@ -118,6 +118,8 @@ function spoil(reply: RegistryReply, fault: RegistryFault, url: string): Registr
       return { status: fault.status, headers: fault.headers ?? {}, body: Buffer.from(fault.body ?? '') }
     case 'headers':
       return { ...reply, headers: { ...reply.headers, ...fault.headers } }
+    case 'endless':
+      return { ...reply, status: fault.status ?? reply.status, headers: { ...reply.headers, ...fault.headers } }
     case 'short':
       return { ...reply, body: reply.body.subarray(0, fault.after) }
     case 'long':
