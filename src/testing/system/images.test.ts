@@ -159,6 +159,39 @@ describe('removal', () => {
     expect(await engine.gc()).toMatchObject({ snapshots: [], blobs: [], freedBytes: 0 })
   })
 
+  test('what a container was committed to goes with the image that it was made from', async () => {
+    const before = trees()
+    const base = await engine.images.get(imageName)
+    const own = await base.inspect()
+    await base.tag('base:1')
+    const commit = async (reference: string, from: string, script: string) => {
+      const container = await engine.containers.run({ image: from, networks: 'none', command: ['sh', '-c', script] })
+      await container.wait()
+      const image = await container.commit({ reference, message: reference, changes: ['ENV COMMITTED=1'] })
+      await container.remove()
+      return image
+    }
+    const middle = await commit('middle:1', 'base:1', 'head -c 5000 /dev/zero > /new')
+    // Nothing was written: no layer, no cost.
+    const top = await commit('top:1', 'middle:1', 'true')
+    const facts = await top.inspect()
+    expect(facts).toMatchObject({ parent: middle.id, comment: 'top:1', unpackedSize: own.unpackedSize + 5000 })
+    expect((await middle.inspect()).parent).toBe(base.id)
+    expect((await top.history()).slice(-2).map(({ comment, size, tags }) => ({ comment, size, tags }))).toEqual([
+      { comment: 'middle:1', size: 5000, tags: ['middle:1'] },
+      { comment: 'top:1', size: 0, tags: ['top:1'] },
+    ])
+    await expect(base.remove({ force: true })).rejects.toMatchObject({ code: 'image.has_children' })
+    expect(await engine.images.remove('base:1')).toEqual({ untagged: ['base:1'], deleted: [], spaceReclaimed: 0 })
+    expect((await engine.images.remove('middle:1')).deleted).toEqual([])
+    expect(await idsOf(engine.images.list({ dangling: true }))).toEqual([])
+    expect((await engine.images.prune()).deleted).toEqual([])
+    const removed = await engine.images.remove('top:1')
+    expect(removed.deleted).toEqual([top.id, middle.id])
+    expect(removed.spaceReclaimed).toBeGreaterThan(5000)
+    expect(trees()).toBe(before)
+  })
+
   test('what a killed process left to free is freed by the next that opens', async () => {
     const before = trees()
     const [one] = await load({ layers: [await layer('one', 700)], tags: ['one:1'] })
