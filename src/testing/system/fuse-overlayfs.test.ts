@@ -61,6 +61,45 @@ test('a container runs on it, and its server ends with it', async () => {
   }
 })
 
+test('diff and commit compare whole trees, when the container does not run', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'fuse-overlayfs-'))
+  try {
+    await using engine = await Engine.open({ root, storage: { driver: 'fuse-overlayfs' } })
+    await writeBusyboxTarball(join(root, 'busybox.tar'))
+    const [image] = await engine.images.load(join(root, 'busybox.tar'))
+    const script = 'echo changed > /file; rm /bin/ls; mkdir /done; exec sleep 1000'
+    const container = await engine.containers.run({
+      image: image!,
+      command: ['sh', '-c', script],
+      networks: 'none',
+      stopTimeout: 0,
+    })
+    await container.exec(['sh', '-c', 'until test -d /done; do usleep 1000; done'])
+    await expect(container.commit()).rejects.toMatchObject({
+      code: 'container.unsupported_option',
+      kind: 'unsupported',
+    })
+    expect((await container.inspect()).status).toBe('running')
+    await container.stop()
+    const changes: string[] = []
+    for await (const { kind, path } of container.diff()) changes.push(`${kind} ${path}`)
+    expect(changes).toEqual(['modified /bin', 'deleted /bin/ls', 'added /done', 'added /file'])
+    const committed = await container.commit()
+    await using copy = await engine.containers.run({
+      image: committed,
+      command: ['sh', '-c', 'test ! -e /bin/ls && test -d /done && cat /file'],
+      networks: 'none',
+    })
+    expect(await copy.wait()).toMatchObject({ exitCode: 0 })
+    await container.remove()
+    await copy.remove()
+    for (let waited = 0; waited < 5_000 && (await servers(root)).length > 0; waited += 50) await sleep(50)
+    expect(await servers(root)).toEqual([])
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
+})
+
 test('passes the suite as an unprivileged user in a user namespace', async () => {
   const { probe, failed, passed } = await runSuiteInUserNamespace('fuse-overlayfs')
   expect(probe).toMatchObject({ usable: true })
