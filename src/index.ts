@@ -48,6 +48,7 @@ export type {
 export { EngineError, type ErrorSubject, isEngineError } from './errors/engine-error.ts'
 export { type ErrorKind, errorKinds } from './errors/kinds.ts'
 export type { ImageFilter, LabelFilter } from './image/image-filter.ts'
+export type { ImageLockMode, ImageLockOptions } from './image/image-lock-modes.ts'
 export type { TreeChange } from './layer/change-list.ts'
 export type { CallOptions } from './lifetime/call-options.ts'
 export type { NetworkInspect } from './network/network-facts.ts'

@@ -47,8 +47,7 @@ export class Containers {
         // With the engine, which is open by now: who only imports the package does not load it.
         const { checkRunOptions } = await import('../transfer/transfer-options.ts')
         const { pull: policy = 'missing', platform } = checkRunOptions(options)
-        if (typeof spec?.image === 'string' && policy !== 'never')
-          await this.#backend.bringImage(spec.image, { policy, platform }, context)
+        if (typeof spec?.image === 'string') await this.#backend.bringImage(spec.image, { policy, platform }, context)
         report({ type: 'stage', stage: 'create' })
         const container = await this.create(spec, { signal })
         try {

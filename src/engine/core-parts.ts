@@ -9,6 +9,7 @@ import type { DriverType } from '../driver-kit/definition.ts'
 import { ensureParent } from '../host/cgroup/parent.ts'
 import { engineMarker } from '../host/guard.ts'
 import { createHost } from '../host/host.ts'
+import { ImageLock } from '../image/image-lock.ts'
 import { ImageStore } from '../image/image-store.ts'
 import { PackThreads } from '../layer/pack-threads.ts'
 import type { Scope } from '../lifetime/scope.ts'
@@ -108,6 +109,7 @@ export function coreParts(
       }),
       journal: parts.get(t.journal),
       diagnostics: parts.get(t.diagnostics),
+      imageLock: options.imageLock && new ImageLock(options.imageLock),
     })),
     definePart(t.trees, async (parts) => {
       const { paths } = parts.get(t.state)

@@ -129,6 +129,8 @@ export class EngineCore implements AsyncDisposable {
     // A name with a digest may be of an image with another tag: `pull` looks for it.
     if (byId && !reference?.digest) return
     const services = await this.#parts.get(coreTokens.transfer)
+    // What it means when nothing is pinned, `create` sees itself.
+    if (options.policy === 'never' && !services.imageLock) return
     const pulling = pullImage(services, () => this.#parts.get(coreTokens.registries), name, {
       ...options,
       signal: context.signal,

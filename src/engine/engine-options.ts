@@ -3,6 +3,8 @@ import type { AnyDriverDefinition } from '../driver-kit/definition.ts'
 import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { callErrors } from '../errors/call-errors.ts'
+import { type ImageLockOptions, imageLockModes } from '../image/image-lock-modes.ts'
+import { refuseSignatures } from '../image/refuse-signatures.ts'
 import { parseRegistriesOptions, type RegistriesOptions } from '../registry/registry-options.ts'
 import type { PartFactory } from './parts.ts'
 
@@ -31,6 +33,13 @@ export interface EngineOptions {
   readonly registries?: RegistriesOptions
   /** Refuses every use of a registry with an error that names it. Default false. */
   readonly offline?: boolean
+  /**
+   * A file that pins names of images to digests, for `pull` and `run`, as the lock file of a package manager does.
+   * Default: none.
+   */
+  readonly imageLock?: ImageLockOptions
+  /** Not supported: refused with `image.no_signatures`, never ignored. */
+  readonly signaturePolicy?: never
   /** Replacements of core parts, for tests. */
   readonly parts?: readonly PartFactory<unknown>[]
 }
@@ -87,6 +96,14 @@ export function parseEngineOptions(input: EngineOptions | undefined) {
       if (typeof value === 'boolean') return value
       throw bad(key, 'true or false', value)
     },
+    imageLock: (value, key) => {
+      const { file, mode } = parseOptionObject(`Engine.open ${key}`, object(value, key), { file: text, mode: text })
+      if (file === undefined) throw bad(key, 'an object with a file', value)
+      const known = imageLockModes.find((one) => one === mode)
+      if (mode !== undefined && !known) throw bad('mode', `one of ${imageLockModes.join(', ')}`, mode)
+      return { file, ...(known && { mode: known }) }
+    },
+    signaturePolicy: refuseSignatures,
     parts: (value, key) => list(value, key) as readonly PartFactory<unknown>[],
   })
 }

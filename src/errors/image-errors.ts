@@ -17,6 +17,18 @@ export const imageErrors = defineErrors('image', {
   },
   digest_name: { kind: 'invalid_argument', help: 'A new name for an image is a name with a tag, without a digest.' },
   bad_manifest: { kind: 'data_loss', help: 'The manifest or configuration breaks the OCI image specification.' },
+  not_locked: {
+    kind: 'failed_precondition',
+    help: 'The image lock file is frozen and does not have the name. Pull it with the mode `use` and commit the file.',
+  },
+  bad_lock: {
+    kind: 'invalid_argument',
+    help: 'The image lock file cannot be read or written, or is damaged. The message says where; restore it from version control.',
+  },
+  no_signatures: {
+    kind: 'unsupported',
+    help: 'Signatures of images are not verified by this version. Pin digests with an image lock file instead.',
+  },
   no_platform: {
     kind: 'not_found',
     help: 'No image of the index runs on the wanted platform. The details list what there is.',

@@ -30,6 +30,8 @@ export interface PullOptions extends CallOptions {
   readonly platform?: string | undefined
   /** `always`: the registry says what the tag means now. `missing`: only when it is not here. Default `always`. */
   readonly policy?: PullPolicy | undefined
+  /** Not supported: refused with `image.no_signatures`, never ignored. */
+  readonly signaturePolicy?: never
 }
 
 // As Docker: more would only share the same line.
@@ -46,6 +48,8 @@ interface PullContext {
   readonly signal: AbortSignal
   readonly report: ProgressSink
   readonly attempts: number
+  /** As the user wrote it: without the digest of a lock file. */
+  readonly asked: Reference
 }
 
 /**
@@ -63,16 +67,26 @@ export function pullImage(
 ): Operation<ImageRecord> {
   return startOperation(
     async ({ signal, report }) => {
-      const { policy = 'always', platform: wanted } = checkPullOptions(options)
+      const { policy: given = 'always', platform: wanted } = checkPullOptions(options)
+      const lock = services.imageLock
       const platform = wanted === undefined ? hostPlatform() : parsePlatform(wanted)
-      const full = services.images.expand(name)
-      const reference = withDefaultTag(parseReference(full))
-      // Somebody may have loaded it under the short name itself.
-      const here = () => services.images.find(canonicalName(reference)) ?? services.images.find(name)
-      const present = policy === 'always' ? null : here()
+      const asked = withDefaultTag(parseReference(services.images.expand(name)))
+      const locked = lock?.digestOf(asked) ?? null
+      const reference = locked ? { ...asked, digest: locked } : asked
+      // A tag may move, unless it is pinned; whoever updates pins wants to know what it means now.
+      const policy = lock?.mode === 'update' && !asked.digest ? 'always' : given
+      const { images } = services
+      const present = locked
+        ? images.find(canonicalName({ ...reference, tag: null }))
+        : policy === 'always'
+          ? null
+          : // Somebody may have loaded it under the short name itself.
+            (images.find(canonicalName(reference)) ?? images.find(name))
       if (present && (wanted === undefined || (await runsOn(present, platform, { signal })))) {
-        report({ type: 'item-done', item: canonicalName(reference), reused: true })
-        return present
+        report({ type: 'item-done', item: canonicalName(asked), reused: true })
+        if (!locked || present.names.includes(canonicalName(asked))) return present
+        services.images.tag(present, canonicalName(asked))
+        return services.images.resolve(present.id)
       }
       if (policy === 'never')
         throw imageErrors.error('not_found', {
@@ -80,9 +94,11 @@ export function pullImage(
           subject: { type: 'image', id: name },
         })
       const registries = await openRegistries()
-      return fromFirstEndpoint(registries.repositories(reference, 'pull'), report, (repository) =>
-        pullFrom(services, repository, reference, platform, { signal, report, attempts: registries.attempts }),
+      const { image, top } = await fromFirstEndpoint(registries.repositories(reference, 'pull'), report, (repository) =>
+        pullFrom(services, repository, reference, platform, { signal, report, attempts: registries.attempts, asked }),
       )
+      await lock?.pin(asked, top, { signal })
+      return image
     },
     options,
     `Pulling ${name}`,
@@ -115,8 +131,8 @@ async function pullFrom(
   repository: RemoteRepository,
   reference: Reference,
   platform: Platform,
-  call: Pick<PullContext, 'signal' | 'report' | 'attempts'>,
-): Promise<ImageRecord> {
+  call: Pick<PullContext, 'signal' | 'report' | 'attempts' | 'asked'>,
+): Promise<{ readonly image: ImageRecord; readonly top: Digest }> {
   const { content, images } = services
   const { signal, report } = call
   const lease = content.createLease()
@@ -141,13 +157,13 @@ async function pullFrom(
     await fetchAndUnpack(document.layers, diffIds, context)
     const mediaType = document.mediaType ?? manifest.mediaType
     const record = { digest: manifest.digest, mediaType, size: manifest.bytes.length }
-    const [image] = await images.createAll([{ manifest: record, names: namesOf(reference, [top, manifest.digest]) }], {
+    const [image] = await images.createAll([{ manifest: record, names: namesOf(call.asked, [top, manifest.digest]) }], {
       lease,
       signal,
       action: 'pull',
     })
     lease.release()
-    return image!
+    return { image: image!, top }
   } catch (error) {
     // Whole blobs are worth as much as beginnings to the next attempt; bad ones are not worth keeping, and on a full disk
     // the records cannot be changed before there is space again.

@@ -2,6 +2,7 @@ import { type ArchiveLimits, defaultArchiveLimits } from '../archive/archive-lim
 import type { ArchiveFormat } from '../archive/image-archive.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { callErrors } from '../errors/call-errors.ts'
+import { refuseSignatures } from '../image/refuse-signatures.ts'
 
 /** When a registry is asked. */
 export type PullPolicy = 'always' | 'missing' | 'never'
@@ -20,7 +21,12 @@ export const checkSaveOptions = (options: unknown) =>
 
 /** @throws `call.unknown_option`, `call.bad_option` */
 export const checkPullOptions = (options: unknown) =>
-  parseOptionObject('images.pull', options, { platform: text, policy: oneOf(pullPolicies), signal })
+  parseOptionObject('images.pull', options, {
+    platform: text,
+    policy: oneOf(pullPolicies),
+    signaturePolicy: refuseSignatures,
+    signal,
+  })
 
 /** @throws `call.unknown_option`, `call.bad_option` */
 export const checkRunOptions = (options: unknown) =>

@@ -1,5 +1,6 @@
 import type { ContentStore } from '../content/content-store.ts'
 import type { DiagnosticsSink } from '../driver-kit/diagnostics.ts'
+import type { ImageLock } from '../image/image-lock.ts'
 import type { ImageStore } from '../image/image-store.ts'
 import type { EventJournal } from '../state/event-journal.ts'
 import type { LayerUnpacker } from './layer-unpacker.ts'
@@ -11,4 +12,6 @@ export interface TransferServices {
   readonly unpacker: LayerUnpacker
   readonly journal: EventJournal
   readonly diagnostics: DiagnosticsSink
+  /** Pins names to digests. */
+  readonly imageLock?: ImageLock | undefined
 }
