@@ -5,6 +5,8 @@ import { doctor } from './cli/doctor.ts'
 import { gc } from './cli/gc.ts'
 import { images } from './cli/images.ts'
 import { prune } from './cli/prune.ts'
+import { pull } from './cli/pull.ts'
+import { push } from './cli/push.ts'
 import { reset } from './cli/reset.ts'
 import { rmi } from './cli/rmi.ts'
 import { run } from './cli/run.ts'
@@ -20,7 +22,11 @@ const usage = `usage: tscontainer COMMAND [options]
       -i, --interactive            pass standard input on
       --name NAME  --hostname NAME  -e, --env NAME[=VALUE]  -v, --volume SOURCE:TARGET[:ro]
       -u, --user USER[:GROUP]  -w, --workdir DIR  --entrypoint PROGRAM  --network bridge|host|none
+      --lock-file FILE [--frozen | --update]  --offline
       -m, --memory SIZE  --cpus N  --pids-limit N  --read-only
+  pull [options] NAME...           bring images from their registries
+      --platform OS/ARCH[/VARIANT]  -q, --quiet  --lock-file FILE [--frozen | --update]  --offline
+  push [-q] IMAGE [NAME]           send an image to its registry, or by another name
   images [options] [PATTERN]       list images; a PATTERN is of repository[:tag], with * and ?
       -q, --quiet  --no-trunc  --json  --dangling  --label KEY[=VALUE]  --before IMAGE  --since IMAGE
   rmi [-f] [--no-prune] IMAGE...   take names away, and images with their last name
@@ -46,7 +52,20 @@ const serve: Command = async () => {
   return 1
 }
 
-const commands: Readonly<Record<string, Command>> = { doctor, run, images, rmi, df, prune, check, gc, reset, serve }
+const commands: Readonly<Record<string, Command>> = {
+  doctor,
+  run,
+  pull,
+  push,
+  images,
+  rmi,
+  df,
+  prune,
+  check,
+  gc,
+  reset,
+  serve,
+}
 
 async function main(): Promise<number> {
   const [name, ...args] = process.argv.slice(2)

@@ -105,7 +105,7 @@ async function presentAndPush(setting: Setting, image: Published): Promise<reado
     // An empty registry each time: nothing is there, and nothing can be taken over.
     const toEmpty = async (push: (target: string) => Promise<unknown>) => {
       await using server = await startRegistry()
-      return timed(() => push(`${server.host}/debian:pushed`))
+      return await timed(() => push(`${server.host}/debian:pushed`))
     }
     const pushing = await interleave(
       [

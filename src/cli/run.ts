@@ -2,6 +2,7 @@ import type { AttachedStreams } from '../container/attach-container.ts'
 import type { ContainerSpec } from '../container/container-spec.ts'
 import type { Container } from '../engine/container.ts'
 import { Engine } from '../engine/engine.ts'
+import { lockOf, lockOptions } from './lock-options.ts'
 import { parseNumber, parseOptions } from './parse-options.ts'
 import { type Command, type Streams, UsageError } from './usage-error.ts'
 
@@ -23,6 +24,7 @@ const options = {
   'read-only': { type: 'boolean' },
   interactive: { type: 'boolean', short: 'i' },
   detach: { type: 'boolean', short: 'd' },
+  ...lockOptions,
 } as const
 
 type Values = ReturnType<typeof parseOptions<typeof options>>['values']
@@ -118,7 +120,7 @@ export const run: Command = async (args, streams) => {
   if (image === undefined) throw new UsageError('run needs the name of an image')
   if (values.detach && values.interactive) throw new UsageError('--detach and --interactive exclude one another')
   const spec = specOf(values, image, command)
-  await using engine = await Engine.open(values.root === undefined ? {} : { root: values.root })
+  await using engine = await Engine.open({ ...(values.root !== undefined && { root: values.root }), ...lockOf(values) })
   if (values.load !== undefined) await engine.images.load(values.load)
   if (!values.detach) return await runInForeground(engine, spec, streams)
   const container = (await engine.containers.run(spec)).keep()
