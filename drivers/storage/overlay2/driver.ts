@@ -1,32 +1,26 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   type CallOptions,
   type ChangeHint,
+  copyDirectoryFacts,
   type DraftId,
   type DriverContext,
   fromNodeError,
   type IdMap,
   type MountSpec,
-  type PrepareOptions,
-  type SnapshotId,
-  type SnapshotInfo,
-  type SnapshotUsage,
   type StorageCapabilities,
-  type StorageDriver,
-  type StorageHealth,
   type StoredTree,
   storageErrors,
-  type TreeProject,
   TreeProjects,
+  TreeStorage,
   TreeStore,
+  type TreeWish,
   throwIfAborted,
-  treeUsage,
 } from 'tscontainer/driver-kit'
 import { checkIdMap } from './check-id-map.ts'
 import { bindMount, kernelMaxDepth, type OverlaySupport, overlayMount } from './mount-options.ts'
 import type { Overlay2Options } from './options.ts'
-import { isNearlyFull } from './probe.ts'
 import { findSupport } from './support.ts'
 import { backingFilesystem } from './trial.ts'
 
@@ -37,19 +31,14 @@ const formatVersion = 1
  * Each tree keeps its own changes in `diff`; the kernel's overlay shows them upon those of its parents. A tree without
  * a parent is its `diff` alone and is bind-mounted.
  */
-export class Overlay2Driver implements StorageDriver {
+export class Overlay2Driver extends TreeStorage {
   readonly name = 'overlay2'
   readonly capabilities: StorageCapabilities
-  readonly #context: DriverContext
   readonly #support: OverlaySupport
-  readonly #store: TreeStore
-  readonly #projects: TreeProjects
 
   private constructor(context: DriverContext, support: OverlaySupport, store: TreeStore, projects: TreeProjects) {
-    this.#context = context
+    super(context, store, projects)
     this.#support = support
-    this.#store = store
-    this.#projects = projects
     this.capabilities = {
       maxDepth: kernelMaxDepth,
       quota: projects.state.enforced,
@@ -76,126 +65,48 @@ export class Overlay2Driver implements StorageDriver {
     }
   }
 
-  async prepare(draft: DraftId, parent: SnapshotId | null, options?: PrepareOptions): Promise<readonly MountSpec[]> {
-    const volatile = options?.volatile ?? false
-    const idMap = options?.idMap
-    if (idMap) this.#checkShift(draft, idMap)
-    if (options?.quotaBytes === undefined) return this.#create(draft, parent, 'draft', { volatile, idMap }, options)
-    const project = await this.#projects.claim(draft, options)
-    try {
-      const quota = { project, bytes: options.quotaBytes }
-      return await this.#create(draft, parent, 'draft', { volatile, idMap, quota }, options)
-    } catch (error) {
-      project.release()
-      throw error
-    }
-  }
-
-  async view(draft: DraftId, parent: SnapshotId | null, options?: CallOptions): Promise<readonly MountSpec[]> {
-    return this.#create(draft, parent, 'view', {}, options)
-  }
-
-  async mounts(draft: DraftId, call?: CallOptions): Promise<readonly MountSpec[]> {
-    throwIfAborted(call, `Reading the mounts of ${draft}`)
-    const tree = this.#store.draft(draft)
-    this.#projects.check(tree)
+  override async mounts(draft: DraftId, call?: CallOptions): Promise<readonly MountSpec[]> {
+    const mounts = await super.mounts(draft, call)
+    const tree = this.store.draft(draft)
     // A volatile mount leaves a mark that keeps the kernel from mounting the same directories again.
     if (tree.facts['volatile'] === true)
       rmSync(join(tree.directory, 'work/work/incompat'), { recursive: true, force: true })
-    return this.#mountsOf(tree)
+    return mounts
   }
 
   async changes(draft: DraftId, call?: CallOptions): Promise<ChangeHint> {
     throwIfAborted(call, `Reading the changes of ${draft}`)
-    const tree = this.#store.draft(draft)
+    const tree = this.store.draft(draft)
     return {
       format: 'overlay',
-      directory: join(tree.directory, 'diff'),
+      directory: this.filesOf(tree),
       lower: this.#lowerOf(tree),
       xattrPrefix: this.#support.xattrPrefix,
     }
   }
 
-  async resize(draft: DraftId, bytes: number, call?: CallOptions): Promise<void> {
-    throwIfAborted(call, `Resizing ${draft}`)
-    this.#projects.of(this.#store.draft(draft)).limitTo(bytes)
+  protected override committed({ directory }: StoredTree): void {
+    rmSync(join(directory, 'work'), { recursive: true, force: true })
   }
 
-  async commit(draft: DraftId, as: SnapshotId, options?: CallOptions): Promise<void> {
-    const made = this.#projects.inUse ? this.#store.find(draft) : null
-    const snapshot = await this.#store.commit(
-      draft,
-      as,
-      async () => {
-        await this.#context.host.run('sync', ['-f', this.#context.directory], { ...options, timeoutMs: 3_600_000 })
-      },
-      options,
-    )
-    rmSync(join(snapshot.directory, 'work'), { recursive: true, force: true })
-    this.#projects.free(made)
-  }
-
-  async remove(id: DraftId | SnapshotId, call?: CallOptions): Promise<void> {
-    throwIfAborted(call, `Removing ${id}`)
-    const removed = this.#projects.inUse ? this.#store.find(id) : null
-    this.#store.remove(id)
-    this.#projects.free(removed)
-  }
-
-  async stat(id: DraftId | SnapshotId, call?: CallOptions): Promise<SnapshotInfo> {
-    throwIfAborted(call, `Looking at ${id}`)
-    return infoOf(this.#store.get(id))
-  }
-
-  async usage(id: DraftId | SnapshotId, call?: CallOptions): Promise<SnapshotUsage> {
-    return treeUsage(join(this.#store.get(id).directory, 'diff'), call)
-  }
-
-  async *list(call?: CallOptions): AsyncIterable<SnapshotInfo> {
-    for (const tree of this.#store.list()) {
-      throwIfAborted(call, 'Listing snapshots')
-      yield infoOf(tree)
-    }
-  }
-
-  async health(call?: CallOptions): Promise<StorageHealth> {
-    throwIfAborted(call, 'Checking storage')
-    this.#store.checkOpen()
-    const full = isNearlyFull(this.#context.directory)
+  protected override facts() {
     return {
-      state: full ? 'degraded' : 'good',
-      messages: full ? [`The disk of ${this.#context.directory} is nearly full. Remove images or containers.`] : [],
-      facts: {
-        'Backing Filesystem': backingFilesystem(this.#context.directory),
-        'Supports d_type': 'true',
-        'Using metacopy': 'false',
-        'Native Overlay Diff': 'true',
-        userxattr: String(this.#support.xattrPrefix === 'user.overlay.'),
-        volatile: String(this.#support.volatile),
-        'Project Quota': String(this.#projects.state.enforced),
-      },
+      'Backing Filesystem': backingFilesystem(this.context.directory),
+      'Supports d_type': 'true',
+      'Using metacopy': 'false',
+      'Native Overlay Diff': 'true',
+      userxattr: String(this.#support.xattrPrefix === 'user.overlay.'),
+      volatile: String(this.#support.volatile),
     }
   }
 
-  async reclaim(call?: CallOptions): Promise<{ readonly freedBytes: number | null }> {
-    throwIfAborted(call, 'Reclaiming space')
-    this.#store.checkOpen()
-    await this.#store.emptyTrash()
-    return { freedBytes: null }
+  protected override filesOf(tree: StoredTree): string {
+    return join(tree.directory, 'diff')
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#store[Symbol.asyncDispose]()
-  }
-
-  async #create(
-    id: DraftId,
-    parentId: SnapshotId | null,
-    kind: 'draft' | 'view',
-    wish: { volatile?: boolean; idMap?: IdMap | undefined; quota?: { project: TreeProject; bytes: number } },
-    call: CallOptions | undefined,
-  ): Promise<readonly MountSpec[]> {
-    const parent = parentId === null ? null : this.#store.snapshot(parentId)
+  protected override make({ id, parent, kind, limit, options }: TreeWish): Promise<StoredTree> {
+    const { volatile = false, idMap } = options
+    if (idMap) this.#checkShift(id, idMap)
     const lower = parent ? [parent.id, ...lowerIds(parent)] : []
     if (lower.length > kernelMaxDepth)
       throw storageErrors.error('too_deep', {
@@ -203,59 +114,41 @@ export class Overlay2Driver implements StorageDriver {
         subject: { type: 'draft', id },
         details: { maxDepth: kernelMaxDepth },
       })
-    const { quota } = wish
     const facts = {
       lower,
-      ...(wish.volatile && parent ? { volatile: true } : {}),
-      ...(quota ? { project: quota.project.id } : {}),
-      ...(wish.idMap ? { idMap: wish.idMap } : {}),
+      ...(volatile && parent ? { volatile: true } : {}),
+      ...(limit ? { project: limit.project.id } : {}),
+      ...(idMap ? { idMap } : {}),
     }
-    const tree = await this.#store.create(
-      { id, parent, kind, facts },
-      (directory) => {
-        if (kind === 'view' && parent) return
-        const diff = join(directory, 'diff')
-        mkdirSync(diff, { mode: 0o755 })
-        quota?.project.assign(diff)
-        // Whatever the umask of the process is.
-        if (!parent) chmodSync(diff, 0o755)
-        else {
-          mkdirSync(join(directory, 'work'), { mode: 0o700 })
-          // Copies upwards are made there and then moved, which only works within one project.
-          quota?.project.assign(join(directory, 'work'))
-          this.#copyAttributes(join(parent.directory, 'diff'), diff)
-        }
-        quota?.project.limitTo(quota.bytes)
-      },
-      call,
-    )
-    return this.#mountsOf(tree)
-  }
-
-  /** The root directory of a merged tree has the attributes of the upper one. */
-  #copyAttributes(from: string, to: string): void {
-    const stat = statSync(from)
-    if (stat.uid !== 0 || stat.gid !== 0) chownSync(to, stat.uid, stat.gid)
-    chmodSync(to, stat.mode & 0o7777)
-    for (const name of this.#context.host.xattrs.list(from)) {
-      if (/^(trusted|user)\.overlay\./.test(name)) continue
-      const value = this.#context.host.xattrs.get(from, name)
-      if (value) this.#context.host.xattrs.set(to, name, value)
+    const fill = (directory: string) => {
+      if (kind === 'view' && parent) return
+      const diff = join(directory, 'diff')
+      mkdirSync(diff, { mode: 0o755 })
+      limit?.project.assign(diff)
+      // Whatever the umask of the process is.
+      if (!parent) chmodSync(diff, 0o755)
+      else {
+        mkdirSync(join(directory, 'work'), { mode: 0o700 })
+        // Copies upwards are made there and then moved, which only works within one project.
+        limit?.project.assign(join(directory, 'work'))
+        copyDirectoryFacts(this.context, this.filesOf(parent), diff, /^(trusted|user)\.overlay\./)
+      }
+      limit?.project.limitTo(limit.bytes)
     }
-    utimesSync(to, stat.atimeMs / 1000, stat.mtimeMs / 1000)
+    return this.store.create({ id, parent, kind, facts }, fill, options)
   }
 
   /** The parents' directories, topmost first. */
   #lowerOf(tree: StoredTree): readonly string[] {
-    return lowerIds(tree).map((id) => join(this.#context.directory, 'snapshots', id, 'diff'))
+    return lowerIds(tree).map((id) => join(this.context.directory, 'snapshots', id, 'diff'))
   }
 
   /** Trials of processes that were killed; those of living ones take milliseconds. */
   #sweepTrials(): void {
-    for (const name of readdirSync(this.#context.directory)) {
-      const path = join(this.#context.directory, name)
+    for (const name of readdirSync(this.context.directory)) {
+      const path = join(this.context.directory, name)
       const made = name.startsWith('probe-') ? statSync(path, { throwIfNoEntry: false }) : undefined
-      if (made && Date.now() - made.mtimeMs > 60_000) this.#store.discard(path)
+      if (made && Date.now() - made.mtimeMs > 60_000) this.store.discard(path)
     }
   }
 
@@ -268,15 +161,15 @@ export class Overlay2Driver implements StorageDriver {
     checkIdMap(draft, map)
   }
 
-  #mountsOf(tree: StoredTree): readonly MountSpec[] {
+  protected override mountsOf(tree: StoredTree): readonly MountSpec[] {
     const { idMap } = tree.facts as { idMap?: IdMap }
     const mounts = this.#plainMountsOf(tree)
-    return idMap ? mounts.map((spec) => ({ ...spec, shift: { ...idMap, within: this.#context.directory } })) : mounts
+    return idMap ? mounts.map((spec) => ({ ...spec, shift: { ...idMap, within: this.context.directory } })) : mounts
   }
 
   #plainMountsOf(tree: StoredTree): readonly MountSpec[] {
     const lower = this.#lowerOf(tree)
-    const diff = join(tree.directory, 'diff')
+    const diff = this.filesOf(tree)
     if (lower.length === 0) return [bindMount(diff, tree.kind === 'view')]
     if (tree.kind !== 'view')
       return [
@@ -292,5 +185,3 @@ export class Overlay2Driver implements StorageDriver {
 }
 
 const lowerIds = (tree: StoredTree): readonly string[] => (tree.facts as { lower?: readonly string[] }).lower ?? []
-
-const infoOf = ({ id, kind, parent, createdAt }: StoredTree): SnapshotInfo => ({ id, kind, parent, createdAt })

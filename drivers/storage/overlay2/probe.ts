@@ -1,6 +1,5 @@
-import { statfsSync } from 'node:fs'
 import type { CallOptions, DriverContext, MissingRequirement, Probe } from 'tscontainer/driver-kit'
-import { errnoOf } from 'tscontainer/driver-kit'
+import { errnoOf, isNearlyFull } from 'tscontainer/driver-kit'
 import type { Overlay2Options } from './options.ts'
 import { knownSupport } from './support.ts'
 import { backingFilesystem, isRefusedBacking, type Trial, tryOverlay } from './trial.ts'
@@ -70,9 +69,4 @@ function explain(error: unknown, reason: string, backing: string): MissingRequir
 function describeQuota(context: DriverContext): string {
   const state = context.host.projectQuotas.state(context.directory)
   return state.enforced ? 'true' : `false (${state.missing} is missing: ${state.hint})`
-}
-
-export function isNearlyFull(directory: string): boolean {
-  const { bavail, blocks } = statfsSync(directory)
-  return blocks > 0 && bavail < blocks / 50
 }

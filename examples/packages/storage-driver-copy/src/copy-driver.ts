@@ -6,18 +6,12 @@ import {
   type DraftId,
   type DriverContext,
   type MountSpec,
-  type PrepareOptions,
-  type SnapshotId,
-  type SnapshotInfo,
-  type SnapshotUsage,
   type StorageCapabilities,
-  type StorageDriver,
-  type StorageHealth,
   type StoredTree,
-  storageErrors,
+  TreeStorage,
   TreeStore,
+  type TreeWish,
   throwIfAborted,
-  treeUsage,
 } from 'tscontainer/driver-kit'
 import type { CopyOptions } from './definition.ts'
 
@@ -27,11 +21,8 @@ const formatVersion = 1
 /** Large images take their time: ten minutes for a program instead of the usual one. */
 const patience = { timeoutMs: 600_000 }
 
-const filesOf = (tree: StoredTree): string => join(tree.directory, 'files')
-const infoOf = ({ id, kind, parent, createdAt }: StoredTree): SnapshotInfo => ({ id, kind, parent, createdAt })
-
 /** Every tree is a whole copy of its parent, made by cp. */
-export class CopyDriver implements StorageDriver {
+export class CopyDriver extends TreeStorage {
   readonly name = 'copy'
   readonly capabilities: StorageCapabilities = {
     maxDepth: 1000,
@@ -41,14 +32,11 @@ export class CopyDriver implements StorageDriver {
     changeHint: true,
   }
 
-  readonly #context: DriverContext
   readonly #options: CopyOptions
-  readonly #store: TreeStore
 
   private constructor(context: DriverContext, options: CopyOptions, store: TreeStore) {
-    this.#context = context
+    super(context, store)
     this.#options = options
-    this.#store = store
   }
 
   static async open(context: DriverContext, options: CopyOptions, call?: CallOptions): Promise<CopyDriver> {
@@ -56,86 +44,40 @@ export class CopyDriver implements StorageDriver {
     return new CopyDriver(context, options, store)
   }
 
-  async prepare(draft: DraftId, parent: SnapshotId | null, options?: PrepareOptions): Promise<readonly MountSpec[]> {
-    if (options?.quotaBytes !== undefined)
-      throw storageErrors.error('unsupported', {
-        message: `The storage driver copy cannot limit the size of ${draft}. Leave the limit out.`,
-        subject: { type: 'draft', id: draft },
-      })
-    return this.#create(draft, parent, 'draft', options)
-  }
-
-  view(draft: DraftId, parent: SnapshotId | null, options?: CallOptions): Promise<readonly MountSpec[]> {
-    return this.#create(draft, parent, 'view', options)
-  }
-
-  async mounts(draft: DraftId, call?: CallOptions): Promise<readonly MountSpec[]> {
-    throwIfAborted(call, `Reading the mounts of ${draft}`)
-    return this.#mountsOf(this.#store.draft(draft))
-  }
-
   async changes(draft: DraftId, call?: CallOptions): Promise<ChangeHint> {
     throwIfAborted(call, `Reading the changes of ${draft}`)
-    const tree = this.#store.draft(draft)
-    const parent = tree.parent === null ? null : filesOf(this.#store.snapshot(tree.parent))
-    return { format: 'trees', directory: filesOf(tree), parent }
+    const tree = this.store.draft(draft)
+    const parent = tree.parent === null ? null : this.filesOf(this.store.snapshot(tree.parent))
+    return { format: 'trees', directory: this.filesOf(tree), parent }
   }
 
-  async commit(draft: DraftId, as: SnapshotId, options?: CallOptions): Promise<void> {
-    const settle = async () => {
-      await this.#context.host.run('sync', ['-f', this.#context.directory], { ...options, ...patience })
-    }
-    await this.#store.commit(draft, as, settle, options)
+  protected override facts() {
+    return { reflink: this.#options.reflink }
   }
 
-  async remove(id: DraftId | SnapshotId, call?: CallOptions): Promise<void> {
-    throwIfAborted(call, `Removing ${id}`)
-    this.#store.remove(id)
+  protected override filesOf(tree: StoredTree): string {
+    return join(tree.directory, 'files')
   }
 
-  async stat(id: DraftId | SnapshotId, call?: CallOptions): Promise<SnapshotInfo> {
-    throwIfAborted(call, `Looking at ${id}`)
-    return infoOf(this.#store.get(id))
+  protected override mountsOf(tree: StoredTree): readonly MountSpec[] {
+    if (tree.kind !== 'view') return [{ type: 'bind', source: this.filesOf(tree), options: ['rbind', 'rw'] }]
+    const shown = tree.parent === null ? tree : this.store.snapshot(tree.parent)
+    return [{ type: 'bind', source: this.filesOf(shown), options: ['rbind', 'ro'] }]
   }
 
-  async usage(id: DraftId | SnapshotId, call?: CallOptions): Promise<SnapshotUsage> {
-    return treeUsage(filesOf(this.#store.get(id)), call)
-  }
-
-  async *list(call?: CallOptions): AsyncGenerator<SnapshotInfo> {
-    for (const tree of this.#store.list()) {
-      throwIfAborted(call, 'Listing snapshots')
-      yield infoOf(tree)
-    }
-  }
-
-  async health(call?: CallOptions): Promise<StorageHealth> {
-    throwIfAborted(call, 'Checking storage')
-    this.#store.checkOpen()
-    return { state: 'good', messages: [], facts: { reflink: this.#options.reflink } }
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#store[Symbol.asyncDispose]()
-  }
-
-  #mountsOf(tree: StoredTree): readonly MountSpec[] {
-    return [{ type: 'bind', source: filesOf(tree), options: ['rbind', tree.kind === 'view' ? 'ro' : 'rw'] }]
-  }
-
-  async #create(id: DraftId, parentId: SnapshotId | null, kind: 'draft' | 'view', call?: CallOptions) {
-    const parent = parentId === null ? null : this.#store.snapshot(parentId)
-    const make = async (directory: string) => {
+  protected override make({ id, parent, kind, options }: TreeWish): Promise<StoredTree> {
+    const fill = async (directory: string) => {
+      if (kind === 'view' && parent) return
       const files = join(directory, 'files')
       if (parent) {
-        const args = ['--archive', `--reflink=${this.#options.reflink}`, '--', filesOf(parent), files]
-        await this.#context.host.run('cp', args, { ...call, ...patience })
+        const args = ['--archive', `--reflink=${this.#options.reflink}`, '--', this.filesOf(parent), files]
+        await this.context.host.run('cp', args, { ...options, ...patience })
       } else {
         await mkdir(files)
         // Whatever the umask of the process is.
         await chmod(files, 0o755)
       }
     }
-    return this.#mountsOf(await this.#store.create({ id, parent, kind, facts: {} }, make, call))
+    return this.store.create({ id, parent, kind, facts: {} }, fill, options)
   }
 }
