@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Engine, type EngineOptions, type ImageLockMode } from '../../index.ts'
 import { FaultyRegistry } from '../registry/faulty-registry.ts'
+import { repository, run } from './packed-package.ts'
 import { busyboxLayer } from './published-image.ts'
 
 let registry: FaultyRegistry
@@ -173,4 +174,25 @@ test('offline: every use of the network is refused by name, the rest works', asy
     await expect(attempt(), what).rejects.toMatchObject({ code: 'registry.offline' })
   expect(registry.requests).toEqual([])
   await engine.images.save([here], join(directory, 'app.tar'))
+})
+
+test('the command: pull, push, run, with the lock file', async () => {
+  registry.addImage('app:1', { layers: [await busyboxLayer()], config: { config: { Env: ['PATH=/bin'] } } })
+  const root = ['--root', join(directory, 'root')]
+  const script = join(repository, 'src/cli.ts')
+  const command = (...args: string[]) =>
+    run(process.execPath, ['--conditions=tscontainer-source', script, ...args], directory)
+  const lock = ['--lock-file', file]
+  const pulled = await command('pull', ...root, ...lock, named('app:1'))
+  expect(pulled).toMatchObject({ code: 0, stdout: expect.stringMatching(/^127\S+app:1 sha256:[0-9a-f]{64}\n$/) })
+  expect(pulled.stderr).toContain(' done\n')
+  const digest = pinned()[named('app:1')]!.digest
+  expect((await command('push', '-q', ...root, named('app:1'), named('copy:2'))).stdout).toBe(
+    `${named('copy:2')} ${digest}\n`,
+  )
+  const shell = [...lock, '--frozen', '--offline', '--network', 'none', named('app:1'), 'sh', '-c', 'exit 3']
+  expect((await command('run', ...root, ...shell)).code).toBe(3)
+  const refused = await command('pull', ...root, ...lock, '--frozen', named('other:1'))
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('[image.not_locked]') })
+  expect((await command('pull', ...root, '--frozen', named('app:1'))).code).toBe(2)
 })
