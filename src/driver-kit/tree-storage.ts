@@ -50,6 +50,7 @@ export abstract class TreeStorage implements StorageDriver {
 
   /** Makes the tree in the store. */
   protected abstract make(wish: TreeWish): Promise<StoredTree>
+  /** What a container's root is mounted with, as data. */
   protected abstract mountsOf(tree: StoredTree): readonly MountSpec[]
   /** The directory of what a tree holds itself. */
   protected abstract filesOf(tree: StoredTree): string
@@ -154,6 +155,7 @@ export abstract class TreeStorage implements StorageDriver {
     return { freedBytes: null }
   }
 
+  /** Closes the store. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.store[Symbol.asyncDispose]()
   }
