@@ -46,11 +46,7 @@ export class Setting implements AsyncDisposable {
     if (!image) throw new Error('the tarball held no image')
     const shell = resources.use(new BareShell())
     const bundles = await BareBundles.make(engine, root, image, tarball, join(directory, 'bare'))
-    const peers = installedPeers()
-    for (const peer of peers) {
-      resources.defer(() => peer.removeImage())
-      peer.load(tarball)
-    }
+    const peers = await installedPeers(directory, tarball, resources)
     const fields = { directory, root, tarball, engine, image, shell, bundles, peers, rounds }
     return new Setting(fields, resources.move())
   }

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Container } from 'tscontainer'
@@ -77,7 +76,7 @@ export const burst: RowGroup = {
               names.map((id) => peer.run('run', '-d', '--name', id, '--network', 'none', peerImage, ...sleep)),
             ),
           )
-          execFileSync(peer.name, ['rm', '-f', ...names], { stdio: 'ignore' })
+          peer.output('rm', '-f', ...names)
           return took
         },
       })),

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Engine } from 'tscontainer'
@@ -43,7 +42,7 @@ async function commits(setting: Setting): Promise<readonly Result[]> {
   await engine.images.load(image.archive)
   for (const peer of setting.peers) peer.load(image.archive)
   const results: Result[] = []
-  const cleanUp: (() => void)[] = []
+  const cleanUp: (() => unknown)[] = []
   try {
     for (const { row, script, goal } of changes) {
       const command = ['/busybox', 'sh', '-c', script]
@@ -75,20 +74,18 @@ async function commits(setting: Setting): Promise<readonly Result[]> {
           name: 'bare',
           once: () => shell.time(`tar --xattrs -cf ${tar} -C ${quote(upper)} . && sha256sum ${tar} && sync ${tar}`),
         },
-        ...setting.peers.map(({ name }): Contestant => {
-          const run = (...args: string[]) =>
-            execFileSync(name, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
-          const id = run('create', '--network', 'none', image.reference, 'true')
-          run('cp', `${upper}/.`, `${id}:/`)
-          cleanUp.push(() => run('rm', '-f', id))
+        ...setting.peers.map((peer): Contestant => {
+          const id = peer.output('create', '--network', 'none', image.reference, 'true')
+          peer.output('cp', `${upper}/.`, `${id}:/`)
+          cleanUp.push(() => peer.output('rm', '-f', id))
           return {
-            name,
+            name: peer.name,
             async once() {
               let made = ''
               const took = await timed(async () => {
-                made = run('commit', id)
+                made = peer.output('commit', '-q', id)
               })
-              run('rmi', '-f', made)
+              peer.output('rmi', '-f', made)
               return took
             },
           }

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { Engine } from 'tscontainer'
 import { peerImage } from '../peers.ts'
@@ -24,17 +23,12 @@ async function withRuntime(setting: Setting, runtime: 'crun' | 'runc'): Promise<
     { name: 'tscontainer', once: () => timed(() => container.exec(['/bin/true'])) },
     { name: 'bare', once: () => shell.time(`${runtime} exec ${bare.id} /bin/true`) },
   ]
-  const started: (() => void)[] = []
+  const started: (() => unknown)[] = []
   if (runtime === 'crun')
-    for (const { name } of setting.peers) {
-      const id = execFileSync(name, ['run', '-d', '--network', 'none', peerImage, ...sleep], {
-        encoding: 'utf8',
-      }).trim()
-      started.push(() => execFileSync(name, ['rm', '-f', id], { stdio: 'ignore' }))
-      contestants.push({
-        name,
-        once: () => timed(async () => execFileSync(name, ['exec', id, '/bin/true'], { stdio: 'ignore' })),
-      })
+    for (const peer of setting.peers) {
+      const id = peer.output('run', '-d', '--network', 'none', peerImage, ...sleep)
+      started.push(() => peer.output('rm', '-f', id))
+      contestants.push({ name: peer.name, once: () => timed(() => peer.run('exec', id, '/bin/true')) })
     }
   try {
     const figures = await interleave(contestants, rounds)
