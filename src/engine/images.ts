@@ -56,10 +56,10 @@ export class Images {
   }
 
   /**
-   * Writes images as they are stored, digests kept; the same images give the same bytes. The target is a path or a
-   * stream (`oci-layout`: the path of a new directory).
+   * Writes images as they are stored, digests kept, or with `compression` their layers packed otherwise; the same images
+   * give the same bytes. The target is a path or a stream (`oci-layout`: the path of a new directory).
    *
-   * @throws `image.not_found`, `archive.*`
+   * @throws `image.not_found`, `archive.*`, `transfer.unsupported_compression`
    */
   save(images: readonly (Image | string)[], target: string | Writable, options?: SaveOptions): Operation<void> {
     return this.#operation(options, 'images.save', async (transfer, context) => {

@@ -8,6 +8,10 @@ export const archiveErrors = defineErrors('archive', {
     kind: 'invalid_argument',
     help: 'Neither a `docker save` tarball nor an OCI layout or archive. For a root file system use `importRootfs`.',
   },
+  unsupported_image: {
+    kind: 'unsupported',
+    help: 'The archive holds something that no container can be made from: an artifact, encrypted or foreign layers.',
+  },
   truncated: { kind: 'data_loss', help: 'The archive ends too early. Make or copy it again.' },
   corrupt: { kind: 'data_loss', help: 'The archive breaks its format. Make or copy it again.' },
   digest_mismatch: {

@@ -65,11 +65,7 @@ export const checkSquashOptions = (options: unknown) =>
 /** @throws `call.unknown_option`, `call.bad_option`, `transfer.unsupported_compression` */
 export const checkPushOptions = (options: unknown) =>
   parseOptionObject('image.push', options, {
-    compression: (value, key) => {
-      const compression = value === 'stored' ? value : parseCompression(value, key)
-      if (compression !== 'none') return compression
-      throw bad(key, value, 'one of stored, gzip, zstd')
-    },
+    compression: parseSentCompression,
     signal: newImage.signal,
   })
 
@@ -94,6 +90,13 @@ export function parseCompression(value: unknown, key: string): LayerCompression 
       details: { key, compression: value },
     })
   throw bad(key, value, 'one of none, gzip, zstd')
+}
+
+/** How layers leave this root. @throws `call.bad_option`, `transfer.unsupported_compression` */
+export function parseSentCompression(value: unknown, key: string): 'stored' | Exclude<LayerCompression, 'none'> {
+  const compression = value === 'stored' ? value : parseCompression(value, key)
+  if (compression !== 'none') return compression
+  throw bad(key, value, 'one of stored, gzip, zstd')
 }
 
 const text = (value: unknown, key: string): string => {

@@ -18,6 +18,7 @@ import type { ImageConfig } from '../oci/image-config.ts'
 import type { Index } from '../oci/manifest.ts'
 import { isIndexType, mediaTypes } from '../oci/media-types.ts'
 import { hostPlatform, type Platform } from '../oci/platform.ts'
+import { whyNotRunnable } from '../oci/runnable.ts'
 
 export interface LayerPlan {
   readonly diffId: Digest
@@ -56,6 +57,12 @@ async function planManifest(
 ): Promise<ImagePlan> {
   const { descriptor, bytes, json } = await findManifest(archive, image.descriptor, options, 0)
   const manifest = asManifest(json, descriptor.digest)
+  const problem = whyNotRunnable(manifest)
+  if (problem !== null)
+    throw archiveErrors.error('unsupported_image', {
+      message: `The image ${descriptor.digest} of the archive ${problem}. ${archiveErrors.codes.unsupported_image.help}`,
+      subject: { type: 'manifest', id: descriptor.digest },
+    })
   const configBytes = await readDocument(archive, manifest.config, options)
   const config = asImageConfig(parseJson(configBytes, manifest.config.digest), manifest.config.digest)
   const diffIds = config.rootfs.diff_ids

@@ -4,6 +4,7 @@ import type { Lease } from '../content/lease.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { callErrors } from '../errors/call-errors.ts'
 import { fromNodeError } from '../errors/host-errors.ts'
+import { parsePlatform } from '../image/choose-platform.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
@@ -22,8 +23,8 @@ export interface ImportOptions extends CallOptions {
   readonly changes?: readonly string[] | undefined
   /** What the history says. Default `Imported from -`. */
   readonly message?: string | undefined
-  /** Default: this machine's. */
-  readonly platform?: Platform | undefined
+  /** What it is for: `os/architecture[/variant]`. Default: this machine's. */
+  readonly platform?: string | Platform | undefined
 }
 
 /** A path, or any stream of bytes. */
@@ -136,9 +137,10 @@ function checkOptions(options: ImportOptions) {
       throw bad(key, value, 'a list of texts')
     },
     platform: (value, key) => {
+      if (typeof value === 'string' && value !== '') return parsePlatform(value)
       if (typeof value === 'object' && value !== null && 'os' in value && 'architecture' in value)
         return value as Platform
-      throw bad(key, value, 'an object with os and architecture')
+      throw bad(key, value, 'text such as linux/arm64, or an object with os and architecture')
     },
     signal: (value) => value as AbortSignal,
   })

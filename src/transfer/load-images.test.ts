@@ -291,6 +291,8 @@ describe('platforms', () => {
 const { files } = ociLayoutFiles([one, two])
 const whole = await tarOf(files)
 
+const tarGzip = 'application/vnd.oci.image.layer.v1.tar+gzip'
+
 describe('hostile and broken archives leave nothing', () => {
   const layerName = `blobs/sha256/${sha256(gzipSync(base))}`
   const swap = (name: string, change: (item: TarFile) => TarFile | TarFile[]) =>
@@ -500,6 +502,39 @@ describe('hostile and broken archives leave nothing', () => {
       await expect(loadImages(services, source)).rejects.toMatchObject({ code: expect.stringMatching(code) })
       expectNothing()
     }
+  })
+
+  test.each<[string, (manifest: { config: object; layers: object[] }) => void, string]>([
+    [
+      'an artifact',
+      (m) => Object.assign(m.config, { mediaType: 'application/vnd.cncf.helm.config.v1+json' }),
+      'artifact',
+    ],
+    ['encrypted layers', (m) => Object.assign(m.layers[0]!, { mediaType: `${tarGzip}+encrypted` }), 'encrypted'],
+    [
+      'foreign layers',
+      (m) => Object.assign(m.layers[0]!, { mediaType: tarGzip.replace('.v1', '.nondistributable.v1') }),
+      'foreign',
+    ],
+  ])('%s are not for containers', async (_, change, told) => {
+    const { files, manifests } = ociLayoutFiles([two])
+    const old = manifests[0]!.slice(7)
+    const document = JSON.parse(String(files.find(({ name }) => name.endsWith(old))!.body))
+    change(document)
+    const manifest = Buffer.from(JSON.stringify(document))
+    const index = JSON.parse(String(files.find(({ name }) => name === 'index.json')!.body))
+    for (const entry of index.manifests)
+      Object.assign(entry, { digest: `sha256:${sha256(manifest)}`, size: manifest.length })
+    const changed = files.map((item) => {
+      if (item.name === 'index.json') return { ...item, body: JSON.stringify(index) }
+      return item.name.endsWith(old) ? { name: `blobs/sha256/${sha256(manifest)}`, body: manifest } : item
+    })
+    await expect(loadImages(services, slow(await tarOf(changed)))).rejects.toMatchObject({
+      code: 'archive.unsupported_image',
+      kind: 'unsupported',
+      message: expect.stringContaining(told),
+    })
+    expectNothing()
   })
 
   test('the good image beside a bad one is not recorded either', async () => {

@@ -8,6 +8,7 @@ import { asIndex, asManifest } from '../oci/documents.ts'
 import type { Manifest } from '../oci/manifest.ts'
 import { isIndexType, mediaTypes } from '../oci/media-types.ts'
 import type { Platform } from '../oci/platform.ts'
+import { whyNotRunnable } from '../oci/runnable.ts'
 import { canonicalName, type Reference } from '../reference/reference.ts'
 import type { RateLimit } from '../registry/rate-limit.ts'
 import type { RemoteManifest, RemoteRepository } from '../registry/remote-repository.ts'
@@ -91,30 +92,17 @@ function isIndex(manifest: RemoteManifest, json: unknown, name: string): boolean
   return looksLikeIndex
 }
 
-const configTypes: readonly (string | undefined)[] = [
-  mediaTypes.ociConfig,
-  mediaTypes.dockerConfig,
-  // Of the first years.
-  'application/octet-stream',
-  undefined,
-]
-
 /** Refuses what is no image for a container before anything of it is fetched. */
-function checkRunnable({ config, layers }: Manifest, { digest }: RemoteManifest, name: string): void {
-  const problem = !configTypes.includes(config.mediaType)
-    ? `holds ${config.mediaType}, which is no image but an artifact`
-    : layers.some(({ mediaType = '' }) => /foreign|nondistributable/.test(mediaType))
-      ? 'has layers that registries do not give out (foreign layers)'
-      : layers.some(({ mediaType = '' }) => mediaType.endsWith('+encrypted'))
-        ? 'has encrypted layers'
-        : null
+function checkRunnable(document: Manifest, { digest }: RemoteManifest, name: string): void {
+  const problem = whyNotRunnable(document)
   if (problem !== null)
     throw registryErrors.error('unsupported_manifest', {
       message: `${name} (${digest}) ${problem}. ${registryErrors.codes.unsupported_manifest.help}`,
       subject: { type: 'image', id: name },
       details: { digest },
     })
-  if (config.size > mostConfigBytes) throw tooLarge(name, 'configuration', config.size, mostConfigBytes)
+  const { size } = document.config
+  if (size > mostConfigBytes) throw tooLarge(name, 'configuration', size, mostConfigBytes)
 }
 
 function parse({ bytes, digest, mediaType }: RemoteManifest, name: string): unknown {

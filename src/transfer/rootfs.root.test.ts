@@ -135,11 +135,13 @@ describe('import', () => {
         reference: 'made:latest',
         changes: ['CMD ["/bin/sh"]', 'ENV A=b'],
         message: 'by a test',
+        platform: 'linux/arm64/v8',
       })
       expect(image.layers.map(({ digest }) => digest)).toEqual([layer])
       expect(image.names).toEqual(['docker.io/library/made:latest'])
       const config = await image.config({})
       expect(config).toMatchObject({ config: { Cmd: ['/bin/sh'], Env: ['A=b'] }, rootfs: { diff_ids: [layer] } })
+      expect(config).toMatchObject({ os: 'linux', architecture: 'arm64', variant: 'v8' })
       expect(config.history).toMatchObject([{ comment: 'by a test' }])
     }
   })
@@ -153,6 +155,11 @@ describe('import', () => {
       { code: 'archive.truncated' },
     ],
     ['an option that is none', () => [services, at('x'), { referenc: 'x' } as object], { code: 'call.unknown_option' }],
+    [
+      'a platform that is none',
+      () => [services, at('tree/big'), { platform: 'a/b/c/d' }],
+      { code: 'image.no_platform' },
+    ],
     ['a name that is none', () => [services, at('tree/big'), { reference: 'A B' }], { kind: 'invalid_argument' }],
   ])('%s is refused and leaves nothing', async (_, parameters, error) => {
     await expect(importRootfs(...parameters())).rejects.toMatchObject(error)

@@ -93,6 +93,47 @@ test('one name of several', async () => {
   await other.opened[Symbol.asyncDispose]()
 })
 
+describe('with layers packed otherwise', () => {
+  test.each(['gzip', 'zstd'] as const)('%s: other manifests, the same images; nothing of it stays here', async (to) => {
+    await loadImages(services, once_(sources['plain layers']))
+    const images = fixture.images.list()
+    const before = fixture.files()
+    const [first, second] = [join(fixture.scratch, 'first'), join(fixture.scratch, 'second')]
+    for (const path of [first, second])
+      await saveImages(services, images, path, { format: 'oci-archive', compression: to })
+    expect(readFileSync(first).equals(readFileSync(second))).toBe(true)
+    expect(fixture.files()).toEqual(before)
+    expect(fixture.state.db.all('SELECT * FROM leases')).toEqual([])
+    const other = open()
+    await loadImages(other.services, first)
+    for (const image of images) {
+      const again = other.opened.images.resolve(image.id)
+      expect(again.names).toEqual(image.names)
+      expect(again.manifest.digest).not.toBe(image.manifest.digest)
+      const { layers } = await again.readManifest({})
+      for (const { mediaType } of layers) expect(mediaType).toMatch(`+${to}`)
+    }
+    await other.opened[Symbol.asyncDispose]()
+  })
+
+  test('what is packed so already keeps its digests', async () => {
+    await loadImages(services, once_(sources['gzip layers']))
+    const [plain, same] = [join(fixture.scratch, 'plain'), join(fixture.scratch, 'same')]
+    await saveImages(services, fixture.images.list(), plain)
+    await saveImages(services, fixture.images.list(), same, { compression: 'gzip' })
+    expect(readFileSync(plain).equals(readFileSync(same))).toBe(true)
+  })
+
+  test('what cannot be had is refused by name', async () => {
+    await loadImages(services, once_(sources['gzip layers']))
+    const save = (compression: string) =>
+      saveImages(services, fixture.images.list(), join(fixture.scratch, 'x'), { compression } as object)
+    await expect(save('estargz')).rejects.toMatchObject({ code: 'transfer.unsupported_compression' })
+    await expect(save('none')).rejects.toMatchObject({ code: 'call.bad_option' })
+    expect(readdirSync(fixture.scratch)).toEqual([])
+  })
+})
+
 describe('what cannot be saved leaves nothing at the target', () => {
   let images: ImageRecord[]
   beforeEach(async () => {

@@ -3,6 +3,7 @@ import type { ArchiveFormat } from '../archive/image-archive.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { callErrors } from '../errors/call-errors.ts'
 import { refuseSignatures } from '../image/refuse-signatures.ts'
+import { parseSentCompression } from './commit-options.ts'
 
 /** When a registry is asked. */
 export type PullPolicy = 'always' | 'missing' | 'never'
@@ -15,9 +16,9 @@ const formats: readonly ArchiveFormat[] = ['docker-archive', 'oci-archive', 'oci
 export const checkLoadOptions = (options: unknown) =>
   parseOptionObject('images.load', options, { platform: text, repository: text, limits, signal })
 
-/** @throws `call.unknown_option`, `call.bad_option` */
+/** @throws `call.unknown_option`, `call.bad_option`, `transfer.unsupported_compression` */
 export const checkSaveOptions = (options: unknown) =>
-  parseOptionObject('images.save', options, { format: oneOf(formats), signal })
+  parseOptionObject('images.save', options, { format: oneOf(formats), compression: parseSentCompression, signal })
 
 /** @throws `call.unknown_option`, `call.bad_option` */
 export const checkPullOptions = (options: unknown) =>
