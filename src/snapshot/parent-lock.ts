@@ -1,43 +1,43 @@
+interface State {
+  /** Those that wait or work. */
+  readonly users: Set<Promise<unknown>>
+  /** The newest removal; never rejects. */
+  last: Promise<unknown>
+  /** Calls that have not settled. */
+  calls: number
+}
+
 /**
  * Many users or one remover per key, in order of arrival: drafts are prepared upon a snapshot side by side, but never
  * while it is being removed.
  */
 export class ParentLock {
-  readonly #keys = new Map<string, { users: Promise<unknown>[]; last: Promise<unknown> }>()
+  readonly #keys = new Map<string, State>()
 
   use<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const state = this.#state(key)
-    const run = state.last.then(work, work)
-    state.users.push(run.catch(() => {}))
-    return this.#settled(key, run)
+    return this.#counted(key, (state) => {
+      const run = state.last.then(work)
+      const user: Promise<unknown> = run.catch(() => {}).finally(() => state.users.delete(user))
+      state.users.add(user)
+      return run
+    })
   }
 
   remove<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const state = this.#state(key)
-    const run = Promise.all([state.last, ...state.users]).then(work)
-    state.users = []
-    state.last = run.catch(() => {})
-    return this.#settled(key, run)
+    return this.#counted(key, (state) => {
+      const run = Promise.all([state.last, ...state.users]).then(work)
+      state.last = run.catch(() => {})
+      return run
+    })
   }
 
-  #state(key: string) {
-    let state = this.#keys.get(key)
-    if (!state) {
-      state = { users: [], last: Promise.resolve() }
-      this.#keys.set(key, state)
-    }
-    return state
-  }
-
-  // A key is forgotten when the last of its calls has settled.
-  #settled<T>(key: string, run: Promise<T>): Promise<T> {
-    const state = this.#state(key)
-    const mine = { users: state.users, last: state.last, length: state.users.length }
-    const forget = () => {
-      const now = this.#keys.get(key)
-      if (now && now.users === mine.users && now.last === mine.last && now.users.length === mine.length)
-        this.#keys.delete(key)
-    }
-    return run.finally(forget)
+  /** A key is forgotten when all of its calls have settled. */
+  #counted<T>(key: string, begin: (state: State) => Promise<T>): Promise<T> {
+    const state = this.#keys.get(key) ?? { users: new Set(), last: Promise.resolve(), calls: 0 }
+    this.#keys.set(key, state)
+    state.calls++
+    return begin(state).finally(() => {
+      if (--state.calls === 0) this.#keys.delete(key)
+    })
   }
 }
