@@ -104,3 +104,14 @@ test('mount points and the way to them are left out, what lies beside them is no
   expect(await list(points)).toContain('/etc')
   expect(await list(points)).toContain('/etc/hosts')
 })
+
+test('a job that comes when the thread is just being ended gets another one', async () => {
+  threads = new PackThreads({ idleMs: 20 })
+  const first = await packed()
+  const due = Date.now() + 30
+  const later = Promise.withResolvers<Awaited<ReturnType<typeof packed>>>()
+  setTimeout(() => later.resolve(packed()), 20)
+  // Both timers are due in one turn: the thread's is the first.
+  while (Date.now() < due);
+  expect((await later.promise).digest).toBe(first.digest)
+})

@@ -2,8 +2,10 @@ import type { Worker } from 'node:worker_threads'
 import { askWorker, type ConfinedWorkerOptions, runConfined, startConfined } from './confined-worker.ts'
 import type { PackJob } from './pack-tar.ts'
 
-/** Milliseconds that a thread without work is kept. */
-const idleMs = 10_000
+export interface PackThreadsOptions {
+  /** Milliseconds that a thread without work is kept. Default ten seconds. */
+  readonly idleMs?: number | undefined
+}
 
 /**
  * Threads that read trees, one job after the other: a thread takes some ten milliseconds to come up, and commits and
@@ -11,7 +13,12 @@ const idleMs = 10_000
  */
 export class PackThreads implements AsyncDisposable {
   readonly #idle: { readonly worker: Worker; readonly timer: NodeJS.Timeout }[] = []
+  readonly #idleMs: number
   #disposed = false
+
+  constructor({ idleMs = 10_000 }: PackThreadsOptions = {}) {
+    this.#idleMs = idleMs
+  }
 
   /** Runs a job in a thread that waits, or in a new one. One whose job failed is not used again. */
   async run<Result>(job: PackJob, options: ConfinedWorkerOptions): Promise<Result> {
@@ -44,10 +51,12 @@ export class PackThreads implements AsyncDisposable {
 
   #start(): Worker {
     const worker = startConfined('pack', null)
-    return worker.once('exit', () => {
-      const at = this.#idle.findIndex((waiting) => waiting.worker === worker)
-      if (at >= 0) this.#idle.splice(at, 1)
-    })
+    return worker.once('exit', () => this.#forget(worker))
+  }
+
+  #forget(worker: Worker): void {
+    const at = this.#idle.findIndex((waiting) => waiting.worker === worker)
+    if (at >= 0) this.#idle.splice(at, 1)
   }
 
   #keep(worker: Worker): void {
@@ -57,7 +66,11 @@ export class PackThreads implements AsyncDisposable {
       return
     }
     worker.unref()
-    const timer = setTimeout(() => void worker.terminate(), idleMs)
+    const timer = setTimeout(() => {
+      // Before it has ended nobody may give it a job.
+      this.#forget(worker)
+      void worker.terminate()
+    }, this.#idleMs)
     timer.unref()
     this.#idle.push({ worker, timer })
   }
