@@ -69,6 +69,17 @@ describe('digests of registries', () => {
     expect(images.listed()).toMatchObject([{ id: a.id, dangling: true }])
     expect(images.remove(`example.com/app@${digest}`).deleted).toEqual([a.id])
   })
+
+  test('tags of other repositories do not hold them', async () => {
+    const { images } = fixture
+    const a = await recordImage(fixture, 'a', { names: ['app:1', 'app:2', `app@${digest}`, 'other:1'] })
+    expect(images.remove('app:1').untagged).toEqual(['docker.io/library/app:1'])
+    expect(images.remove('app:2')).toMatchObject({
+      untagged: ['docker.io/library/app:2', `docker.io/library/app@${digest}`],
+      deleted: [],
+    })
+    expect(images.remove('other:1').deleted).toEqual([a.id])
+  })
 })
 
 describe('prune', () => {

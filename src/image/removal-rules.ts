@@ -22,7 +22,7 @@ export interface RemovalPlan {
 
 /**
  * What removing an image by `name` (or by id: null) does; the rules are those of `docker rmi`. A name beside other
- * names just goes, with the digests of its repository when it was the last tag there is. The last name takes the image
+ * names just goes, with the digests of its repository when it was the last tag of that. The last name takes the image
  * along, unless containers need it: then `force` takes the name only (running) or the image too (stopped). What other
  * images were made from only loses its name. By id, several names need `force`, and running containers and images made
  * from it always forbid it.
@@ -37,7 +37,7 @@ export function planRemoval(
   const running = users.filter((user) => user.running)
   if (name !== null) {
     const others = image.names.filter((other) => other !== name)
-    const untag = [name, ...(others.some(isTagged) ? [] : others.filter((other) => sameRepositoryDigest(other, name)))]
+    const untag = [name, ...digestsLeftBy(name, others)]
     if (untag.length < image.names.length) return { untag, remove: false }
     if (users.length > 0 && !force) throw inUse(image.id, users, running.length > 0)
     return { untag, remove: running.length === 0 && children.length === 0 }
@@ -56,9 +56,10 @@ export function planRemoval(
 }
 
 /** `repo@sha256:...` goes with the last tag of its repository. */
-function sameRepositoryDigest(other: string, name: string): boolean {
-  const at = other.indexOf('@')
-  return at >= 0 && name.startsWith(`${other.slice(0, at)}:`)
+function digestsLeftBy(name: string, others: readonly string[]): readonly string[] {
+  const repository = name.slice(0, name.lastIndexOf(':'))
+  if (!isTagged(name) || others.some((other) => isTagged(other) && other.startsWith(`${repository}:`))) return []
+  return others.filter((other) => other.startsWith(`${repository}@`))
 }
 
 const inUse = (id: string, users: readonly ImageUser[], running: boolean) =>
