@@ -17,6 +17,7 @@ import { ImageQueries, type ListedImage } from './image-queries.ts'
 import { type ImageRecord, isTagged, type ManifestRecord } from './image-record.ts'
 import { type ImageRemoval, ImageRemover, type PruneScope, type RemoveRules } from './image-remover.ts'
 import { LayerSizes } from './layer-sizes.ts'
+import { newName } from './new-name.ts'
 import type { ImageUser } from './removal-rules.ts'
 
 export interface ImageStoreInit {
@@ -184,19 +185,14 @@ export class ImageStore {
 
   /** Gives an image one more name, or moves the name here. @throws `image.digest_name`, `image.not_found`, `reference.*` */
   tag(image: ImageRecord, name: string): void {
-    const reference = withDefaultTag(parseReference(name))
-    if (reference.digest)
-      throw imageErrors.error('digest_name', {
-        message: `"${name}" has a digest; a digest cannot be given to an image. Use a name with a tag.`,
-        subject: { type: 'reference', id: name },
-      })
+    const canonical = newName(name)
     this.#db.transaction(() => {
       if (!this.#queries.byManifest(image.manifest.digest))
         throw imageErrors.error('not_found', {
           message: `The image ${image.id} has been removed meanwhile.`,
           subject: { type: 'image', id: image.id },
         })
-      this.#name(canonicalName(reference), image.manifest.digest, image.id)
+      this.#name(canonical, image.manifest.digest, image.id)
       this.index.write()
     })
   }

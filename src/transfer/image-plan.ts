@@ -19,6 +19,7 @@ import type { Index } from '../oci/manifest.ts'
 import { isIndexType, mediaTypes } from '../oci/media-types.ts'
 import { hostPlatform, type Platform } from '../oci/platform.ts'
 import { whyNotRunnable } from '../oci/runnable.ts'
+import { canonicalName, parseReference } from '../reference/reference.ts'
 
 export interface LayerPlan {
   readonly diffId: Digest
@@ -79,7 +80,10 @@ async function planManifest(
     layers.push({ diffId: diffIds[at]!, chainId: chain[at]!, file, mediaType, expected: { digest, size } })
   }
   return {
-    names: [...image.names, ...(archive.namesByConfig.get(manifest.config.digest) ?? [])],
+    names: provenNames(
+      [...image.names, ...(archive.namesByConfig.get(manifest.config.digest) ?? [])],
+      [image.descriptor.digest, descriptor.digest],
+    ),
     config: { digest: manifest.config.digest, bytes: configBytes },
     manifest: { digest: descriptor.digest, mediaType: manifestType(descriptor, manifest.mediaType), bytes },
     layers,
@@ -156,7 +160,19 @@ async function planParts(image: Extract<ArchivedImage, { kind: 'parts' }>, optio
       expected: compression === 'none' ? { digest: diffIds[at]!, size: file.size } : null,
     })
   }
-  return { names: image.names, config: { digest, bytes }, manifest: null, layers }
+  return { names: provenNames(image.names, []), config: { digest, bytes }, manifest: null, layers }
+}
+
+/**
+ * A name with a digest promises these very bytes, and anybody can write any into an archive: of one that is not the
+ * image's only the tag stays.
+ */
+function provenNames(names: readonly string[], digests: readonly Digest[]): readonly string[] {
+  return names.flatMap((name) => {
+    const reference = parseReference(name)
+    if (reference.digest === null || digests.includes(reference.digest)) return name
+    return reference.tag === null ? [] : canonicalName({ ...reference, digest: null })
+  })
 }
 
 const layerTypes: Readonly<Record<string, string>> = {

@@ -6,6 +6,7 @@ import { callErrors } from '../errors/call-errors.ts'
 import { fromNodeError } from '../errors/host-errors.ts'
 import { parsePlatform } from '../image/choose-platform.ts'
 import type { ImageRecord } from '../image/image-record.ts'
+import { newName } from '../image/new-name.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { ImageConfig } from '../oci/image-config.ts'
@@ -34,7 +35,7 @@ export type RootfsSource = string | AsyncIterable<Uint8Array> | ReadableStream<U
  * Makes an image of one layer from a tarball of a root file system; gzip, bzip2, xz and zstd are recognised by content.
  * The layer is kept as a plain tar, so that the same files give the same layer however they were packed.
  *
- * @throws `transfer.bad_change`, `archive.*`, `layer.*`, `content.*`, `reference.*`, `call.*`
+ * @throws `transfer.bad_change`, `image.digest_name`, `archive.*`, `layer.*`, `content.*`, `reference.*`, `call.*`
  */
 export function importRootfs(
   services: TransferServices,
@@ -56,6 +57,7 @@ async function bringIn(
 ): Promise<ImageRecord> {
   const { content, images, unpacker } = services
   const run = applyConfigChanges({}, options.changes ?? [])
+  const names = options.reference === undefined ? [] : [newName(options.reference)]
   const lease = content.createLease()
   try {
     report({ type: 'stage', stage: 'read' })
@@ -88,7 +90,6 @@ async function bringIn(
       layers: [{ mediaType: mediaTypes.ociLayer, digest: layer.digest, size: layer.size }],
     }
     const record = await store(services, lease, mediaTypes.ociManifest, manifest, signal)
-    const names = options.reference === undefined ? [] : [options.reference]
     const [image] = await images.createAll([{ manifest: record, names }], { lease, signal, action: 'import' })
     return image!
   } finally {

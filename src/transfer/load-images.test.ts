@@ -172,6 +172,23 @@ describe('names', () => {
     expect(short(image!.names)).toEqual(names)
   })
 
+  test('a digest that is not the image’s is nobody’s promise', async () => {
+    const promised = `sha256:${'d'.repeat(64)}`
+    const old = { ...two, tags: [`app@${promised}`, `app:v3@${promised}`] }
+    for (const archive of [
+      await oldDockerArchive([old]),
+      await withRef(`app@${promised}`),
+      await withRef(`app:v3@${promised}`),
+    ])
+      for (const { names } of await loadImages(services, slow(archive)))
+        expect(names.filter((name) => name.includes('@'))).toEqual([])
+    expect(fixture.images.find(`app@${promised}`)).toBeNull()
+    expect(fixture.images.find('app:v3')).not.toBeNull()
+    const { manifests } = ociLayoutFiles([two])
+    const [image] = await loadImages(services, slow(await withRef(`app@${manifests[0]}`)))
+    expect(image!.names).toContain(`docker.io/library/app@${manifests[0]}`)
+  })
+
   test('a name that is none', async () => {
     await expect(loadImages(services, slow(await withRef('a:b:c')))).rejects.toMatchObject({ code: 'archive.corrupt' })
     expectNothing()

@@ -1,7 +1,7 @@
 import type { BlobWriter } from '../content/blob-writer.ts'
 import type { ChangeHint } from '../driver-kit/storage-driver.ts'
-import { imageErrors } from '../errors/image-errors.ts'
 import type { ImageRecord } from '../image/image-record.ts'
+import { newName } from '../image/new-name.ts'
 import { packChanges, type TreePair } from '../layer/pack-changes.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import { type Digest, digestOf } from '../oci/digest.ts'
@@ -16,7 +16,6 @@ import {
 } from '../oci/layer-types.ts'
 import { ByteMeter } from '../progress/byte-meter.ts'
 import type { OperationContext } from '../progress/operation.ts'
-import { canonicalName, parseReference, withDefaultTag } from '../reference/reference.ts'
 import { requireLayerType } from './commit-options.ts'
 import { compressBlob } from './compress-blob.ts'
 import type { TransferServices } from './transfer-services.ts'
@@ -106,15 +105,6 @@ export async function makeImage(
   } finally {
     content.discard(lease)
   }
-}
-
-function newName(name: string): string {
-  const reference = withDefaultTag(parseReference(name))
-  if (reference.digest === null) return canonicalName(reference)
-  throw imageErrors.error('digest_name', {
-    message: `"${name}" has a digest, which a new image cannot be told to have. Use a name with a tag.`,
-    subject: { type: 'reference', id: name },
-  })
 }
 
 /** Null when nothing changed. */

@@ -160,6 +160,11 @@ describe('import', () => {
       () => [services, at('tree/big'), { platform: 'a/b/c/d' }],
       { code: 'image.no_platform' },
     ],
+    [
+      'a name with a digest',
+      () => [services, at('tree/big'), { reference: `x@sha256:${'d'.repeat(64)}` }],
+      { code: 'image.digest_name' },
+    ],
     ['a name that is none', () => [services, at('tree/big'), { reference: 'A B' }], { kind: 'invalid_argument' }],
   ])('%s is refused and leaves nothing', async (_, parameters, error) => {
     await expect(importRootfs(...parameters())).rejects.toMatchObject(error)
