@@ -51,6 +51,7 @@ export class FaultyProxy implements AsyncDisposable {
     const onwardHeaders = { ...headers, host: this.#target }
     if (this.ignoreRanges) delete onwardHeaders.range
     const onward = request(`http://${this.#target}${url}`, { method, headers: onwardHeaders })
+    onward.on('error', () => outgoing.destroy())
     incoming.pipe(onward)
     const [answer] = (await once(onward, 'response')) as [IncomingMessage]
     outgoing.writeHead(answer.statusCode ?? 500, answer.headers)

@@ -500,3 +500,11 @@ test('what a registry says of its limit is told, and a pause that it asks for is
     details: { retryAfterMs: 600_000, rateLimit: { limit: 100, remaining: 76, windowSeconds: 21600 } },
   })
 })
+
+test('a registry that breaks off after every few kilobytes brings the image in the end', async () => {
+  const registry = await start()
+  registry.addImage('app:v1', { layers: [layer] })
+  registry.fault({ on: 'blob', kind: 'cut', after: 40_000 })
+  await pullImage(services, () => clientOf(), `${registry.host}/app:v1`)
+  expect(fixture.files().ingest).toEqual([])
+})

@@ -36,8 +36,11 @@ export interface PullOptions extends CallOptions {
 
 // As Docker: more would only share the same line.
 const parallelBlobs = 3
-/** A server that breaks off after each byte is not to be asked for ever. */
-const leastProgress = 64 << 10
+/**
+ * A server that breaks off after each byte is not to be asked for ever. Less than one read of a socket brings: what has
+ * come after that may be lost with the connection.
+ */
+const leastProgress = 16 << 10
 
 type OnGrowth = NonNullable<IngestOptions['onGrowth']>
 

@@ -301,6 +301,10 @@ describe('push', () => {
 
 test('requests of the fixture itself go through', async () => {
   await using proxy = await FaultyProxy.start(server.host)
-  const status = await new Promise((resolve) => ask(`http://${proxy.host}/v2/`, (r) => resolve(r.statusCode)).end())
+  const status = await new Promise((resolve, reject) =>
+    ask(`http://${proxy.host}/v2/`, (r) => resolve(r.statusCode))
+      .on('error', reject)
+      .end(),
+  )
   expect(status).toBe(200)
 })
