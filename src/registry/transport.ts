@@ -66,7 +66,7 @@ export class Transport implements Disposable {
       answer.discard()
       const next = this.#redirect(answer, request.endpoint, count)
       // Also when only the port or the scheme differs. A signed address of a storage service refuses a second secret.
-      if (next.origin !== url.origin) headers = withoutSecrets(headers)
+      if (next.origin !== answer.url.origin) headers = withoutSecrets(headers)
       url = next
     }
   }

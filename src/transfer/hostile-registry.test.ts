@@ -508,3 +508,11 @@ test('a registry that breaks off after every few kilobytes brings the image in t
   await pullImage(services, () => clientOf(), `${registry.host}/app:v1`)
   expect(fixture.files().ingest).toEqual([])
 })
+
+test('a registry in the clear that redirects to itself is still told who asks', async () => {
+  const registry = await start({ auth: { scheme: 'basic', users: { me: 'x' } } })
+  registry.addImage('app:v1', { layers: [layer] })
+  registry.fault({ on: 'blob', kind: 'redirect', to: '{path}', times: 1 })
+  const client = clientOf({ hosts: { [registry.host]: { credentials: { username: 'me', password: 'x' } } } })
+  await pullImage(services, () => client, `${registry.host}/app:v1`)
+})
