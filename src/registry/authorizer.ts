@@ -101,15 +101,16 @@ export class Authorizer {
   }
 
   async #answer(challenge: Challenge, scope: Scope, call?: CallOptions): Promise<string | null> {
+    const what = `Authentication at ${this.#endpoint.registry}`
     if (challenge.scheme === 'basic') {
-      const credentials = await this.#credentials()
+      const credentials = await raceAbort(this.#credentials(), call?.signal, what)
       return credentials && 'username' in credentials ? basic(credentials) : null
     }
     const token = this.#tokens.get(scope)
     if (token && token.until > performance.now()) return `Bearer ${token.value}`
     // Shared by all who wait for it: nobody's signal ends it for the others.
     const asking = this.#asking.run(scope, () => this.#askToken(challenge, scope))
-    return `Bearer ${await raceAbort(asking, call?.signal, `Authentication at ${this.#endpoint.registry}`)}`
+    return `Bearer ${await raceAbort(asking, call?.signal, what)}`
   }
 
   async #askToken(challenge: Challenge, scope: Scope): Promise<string> {

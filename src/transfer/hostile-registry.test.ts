@@ -516,3 +516,13 @@ test('a registry in the clear that redirects to itself is still told who asks', 
   const client = clientOf({ hosts: { [registry.host]: { credentials: { username: 'me', password: 'x' } } } })
   await pullImage(services, () => client, `${registry.host}/app:v1`)
 })
+
+test('who waits for credentials of Basic can abort', async () => {
+  const registry = await start({ auth: { scheme: 'basic', users: { me: 'x' } } })
+  registry.addImage('app:v1')
+  const client = clientOf({ credentials: () => new Promise(() => {}) })
+  const signal = AbortSignal.timeout(100)
+  await expect(pullImage(services, () => client, `${registry.host}/app:v1`, { signal })).rejects.toMatchObject({
+    name: 'AbortError',
+  })
+})
