@@ -16,6 +16,9 @@ const LONGEST_PAUSE_MS = 10_000
 /** A registry that wants more patience than this gets none. */
 const LONGEST_RETRY_AFTER_MS = 60_000
 
+/** Failures that were retried as often as they may be: who retries the work around it does not begin anew. */
+const exhausted = new WeakSet<EngineError>()
+
 /** Tries again what failed with a retryable error; waits as long as the registry asked for. */
 export async function retrying<T>(what: string, work: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { attempts, signal, pauseMs = 250, progressed = () => false } = options
@@ -24,10 +27,15 @@ export async function retrying<T>(what: string, work: () => Promise<T>, options:
     try {
       return await work()
     } catch (error) {
-      if (!isEngineError(error) || !error.retryable) throw error
+      if (!isEngineError(error) || !error.retryable || exhausted.has(error)) throw error
       failures = progressed() ? 1 : failures + 1
       const asked = error.details['retryAfterMs']
-      if (failures >= attempts || (typeof asked === 'number' && asked > LONGEST_RETRY_AFTER_MS)) throw error
+      if (failures >= attempts || (typeof asked === 'number' && asked > LONGEST_RETRY_AFTER_MS)) {
+        // Its own object: others may have the same failure, and attempts left.
+        const last = asRetryable(error)
+        exhausted.add(last)
+        throw last
+      }
       const most = Math.min(LONGEST_PAUSE_MS, pauseMs * 2 ** (failures - 1))
       const own = most * (0.5 + Math.random() / 2)
       const pause = typeof asked === 'number' ? Math.max(asked, own) : own

@@ -151,6 +151,14 @@ describe('an upload', () => {
     expect(guarded.auth.issued).toBe(2)
   })
 
+  test('that cannot begin is tried as often as it is configured', async () => {
+    registry.fault({ on: 'upload', method: 'POST', kind: 'answer', status: 503 })
+    await expect(sendBlob(repositoryAt(registry.host), blob, {})).rejects.toMatchObject({
+      code: 'registry.server_error',
+    })
+    expect(registry.requests.length).toBe(3)
+  })
+
   test('is ended by its signal', async () => {
     const controller = new AbortController()
     registry.fault({ on: 'upload', method: 'PUT', kind: 'stall', after: 1_000_000 })
