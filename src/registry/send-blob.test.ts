@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { digestOf } from '../oci/digest.ts'
@@ -157,6 +158,15 @@ describe('an upload', () => {
       code: 'registry.server_error',
     })
     expect(registry.requests.length).toBe(3)
+  })
+
+  test('of a file that has gone says so, also while a token is asked for', async () => {
+    await using guarded = await FaultyRegistry.start({ auth: { scheme: 'bearer', tokenSeconds: 1 } })
+    guarded.fault({ on: 'token', kind: 'slow', bytes: 20, everyMs: 30 })
+    const open = () => createReadStream('/nonexistent/blob')
+    await expect(sendBlob(repositoryAt(guarded.host), { ...blob, open }, {})).rejects.toMatchObject({
+      code: 'host.not_found',
+    })
   })
 
   test('is ended by its signal', async () => {

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { type EngineError, isEngineError } from '../errors/engine-error.ts'
+import { fromNodeError } from '../errors/host-errors.ts'
 import { registryErrors } from '../errors/registry-errors.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -120,10 +121,17 @@ class Sending {
 
   async #reading<T>(start: number, length: number, work: (body: Readable) => Promise<T>): Promise<T> {
     const source = this.#blob.open(start, length)
-    // A listener would let it flow before anybody reads.
+    let broken: Error | null = null
+    // Also while nobody reads yet.
+    source.on('error', (error) => {
+      broken = error
+    })
+    // A listener for its data would let it flow before anybody reads.
     const body = Readable.from(counted(source, start, this.#options.onBytes), { objectMode: false })
     try {
       return await work(body)
+    } catch (error) {
+      throw broken === null ? error : fromNodeError(broken)
     } finally {
       body.destroy()
       source.destroy()
