@@ -7,6 +7,9 @@ import type { Endpoint } from './endpoint.ts'
 import type { Answer, Transport } from './transport.ts'
 import { safeAddress, safeLocation } from './without-secrets.ts'
 
+/** A server that breaks off after each byte is not to be asked for ever. */
+const LEAST_PROGRESS = 16 << 10
+
 export interface DownloadInit {
   readonly endpoint: Endpoint
   readonly transport: Transport
@@ -33,6 +36,7 @@ export function parseDownloadUrl(text: string): URL {
 export async function* download(url: URL, init: DownloadInit, call: CallOptions = {}): AsyncGenerator<Uint8Array> {
   const { endpoint, transport, attempts } = init
   let offset = 0
+  let before = 0
   let version: string | null = null
   for (let failures = 0; ; ) {
     try {
@@ -43,12 +47,12 @@ export async function* download(url: URL, init: DownloadInit, call: CallOptions 
       version = versionOf(answer)
       for await (const chunk of answer.body) {
         offset += chunk.length
-        failures = 0
         yield chunk
       }
       return
     } catch (error) {
-      failures++
+      failures = offset >= before + LEAST_PROGRESS ? 1 : failures + 1
+      before = offset
       const mayGoOn = isEngineError(error) && error.retryable && (offset === 0 || version !== null)
       if (!mayGoOn || failures >= attempts) throw error
       await sleep(Math.min(10_000, 250 * 2 ** (failures - 1)), undefined, { signal: call.signal }).catch(() => {})

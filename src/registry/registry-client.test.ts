@@ -271,6 +271,15 @@ describe('downloads', () => {
     await expect(fetched(clientOf().download(server.url))).rejects.toMatchObject({ code: 'download.failed' })
   })
 
+  test('that break off after each few bytes end', async () => {
+    await using server = await start()
+    server.fault({ kind: 'cut', after: 10 })
+    await expect(fetched(clientOf({ attempts: 3 }).download(server.url))).rejects.toMatchObject({
+      code: 'registry.unreachable',
+    })
+    expect(server.requests.length).toBe(3)
+  })
+
   test.each([
     [{ kind: 'answer', status: 404 }, 'download.not_found'],
     [{ kind: 'answer', status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } }, 'download.refused'],
