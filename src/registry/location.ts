@@ -21,7 +21,9 @@ export function parseLocation(text: string): string | null {
   const [, host, prefix] = namePattern.exec(text) ?? []
   if (host !== undefined) {
     const real = host === 'docker.io' || host === 'index.docker.io' ? hubHost : host
-    return `https://${real}/${prefix ? `v2${prefix}/` : ''}`
+    const location = `https://${real}/${prefix ? `v2${prefix}/` : ''}`
+    // The pattern knows neither the largest port nor which numbers are addresses.
+    return URL.canParse(location) ? location : null
   }
   const url = /^https?:\/\//.test(text) && URL.canParse(text) ? new URL(text) : null
   if (url === null || [url.search, url.hash, url.username, url.password].some((part) => part !== '')) return null

@@ -308,3 +308,13 @@ describe('downloads', () => {
     )
   })
 })
+
+test('hosts that cannot be are refused by name', () => {
+  for (const host of ['localhost:99999', '256.256.256.256', '[::1::2]:5000'])
+    expect(() => clientOf().repositories(parseReference(`${host}/app`), 'pull')).toThrow(
+      expect.objectContaining({ code: 'registry.bad_config' }),
+    )
+  expect(() => clientOf({ hosts: { 'x.example': { mirrors: ['localhost:99999'] } } })).toThrow(
+    expect.objectContaining({ code: 'registry.bad_config' }),
+  )
+})
