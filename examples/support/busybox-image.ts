@@ -8,7 +8,7 @@ import { type Pack, pack } from 'tar-stream'
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
 /** The machine's own busybox, and the libraries it needs when it is not a static one. */
-function busybox(): { readonly program: string; readonly libraries: readonly string[] } {
+export function busybox(): { readonly program: string; readonly libraries: readonly string[] } {
   const program = ['/bin/busybox', '/usr/bin/busybox', '/usr/local/bin/busybox'].find((path) => existsSync(path))
   if (!program) throw new Error('no busybox on this machine: apt-get install busybox-static')
   try {

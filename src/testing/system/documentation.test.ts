@@ -43,7 +43,9 @@ beforeAll(async () => {
   const own = blocks.filter((block) => !block.mark.startsWith('from '))
   for (const block of own) {
     // Readers use the default root; a test must not.
-    const code = block.code.replaceAll('Engine.open()', 'Engine.open({ root: process.env.ROOT! })')
+    const code = block.code
+      .replaceAll('Engine.open()', 'Engine.open({ root: process.env.ROOT! })')
+      .replaceAll(/Engine\.open\(\{(?!\s*root\b)/g, 'Engine.open({ root: process.env.ROOT!, ')
     writeFileSync(fileOf(block), `${code}\nexport {}\n`)
   }
   writeFileSync(
