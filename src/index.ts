@@ -49,6 +49,7 @@ export { EngineError, type ErrorSubject, isEngineError } from './errors/engine-e
 export { type ErrorKind, errorKinds } from './errors/kinds.ts'
 export type { ImageFilter, LabelFilter } from './image/image-filter.ts'
 export type { ImageLockMode, ImageLockOptions } from './image/image-lock-modes.ts'
+export type { ImageLifetime } from './image/image-owners.ts'
 export type { TreeChange } from './layer/change-list.ts'
 export type { CallOptions } from './lifetime/call-options.ts'
 export type { NetworkInspect } from './network/network-facts.ts'

@@ -73,6 +73,7 @@ async function commit(
         name: options.reference,
         format: options.format,
         compression: options.compression,
+        lifetime: options.lifetime,
         action: 'commit',
         packed,
       },

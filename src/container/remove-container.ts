@@ -64,4 +64,5 @@ export async function discardContainer(
   dismissKeeper(services.paths.container(record.id))
   rmSync(services.paths.container(record.id), { recursive: true, force: true })
   services.records.delete(record, announce)
+  await services.imageReleased(record.spec.image.id)
 }

@@ -113,6 +113,8 @@ export interface ContainerServices {
   /** While it is held, the runtime's moves of processes into cgroups do not wait. */
   quickMoves(): Disposable
   resolveImage(reference: string, call?: CallOptions): Promise<ContainerImage>
+  /** A container of the image is gone. */
+  imageReleased(image: Digest): Promise<void>
   readonly defaultLog: { readonly driver: string; readonly options: Readonly<Record<string, string>> }
   logDriver(name: string): Promise<LogDriver>
   /** Mounts a tree for reading or preparing it; not for running from it. */

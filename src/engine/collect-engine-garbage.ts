@@ -5,6 +5,7 @@ import type { Digest } from '../oci/digest.ts'
 import { coreTokens } from './core-tokens.ts'
 import { freeLeftOver } from './free-removed.ts'
 import type { Parts } from './parts.ts'
+import { removeAbandonedImages } from './remove-abandoned-images.ts'
 import { sweepAbandoned, sweepCgroups } from './sweep-cgroups.ts'
 import { sweepScratch } from './sweep-scratch.ts'
 
@@ -39,6 +40,7 @@ export async function collectEngineGarbage(parts: Parts, call?: CallOptions): Pr
   const networks = parts.get(t.networks)
   await networks.reconcile(call)
   await networks.collectOrphans()
+  await removeAbandonedImages(parts)
   await freeLeftOver(parts)
   const kept = new Set(
     parts

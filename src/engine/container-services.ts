@@ -22,6 +22,7 @@ import { coreTokens } from './core-tokens.ts'
 import { GuardKeeper } from './guard-keeper.ts'
 import { containerNetworks } from './open-networks.ts'
 import type { Parts } from './parts.ts'
+import { removeAbandonedImages } from './remove-abandoned-images.ts'
 import { removeOwnCgroups } from './sweep-cgroups.ts'
 
 export interface ContainerServicesOptions {
@@ -104,6 +105,9 @@ export async function openContainerServices(
     resolveImage: imageResolver(parts.get(t.images), async (image, call) =>
       ensureUnpacked(await parts.get(t.transfer), storage, image, call),
     ),
+    imageReleased: async (image) => {
+      if (parts.get(t.images).lifetimeOf(image) === 'process') await removeAbandonedImages(parts)
+    },
     defaultLog: options.log ?? { driver: 'json-file', options: {} },
     logDriver: (name) => logs.get(name),
     mount: (target, mounts, call) => host.launcher.mount({ target, mounts }, call),

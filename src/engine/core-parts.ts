@@ -63,7 +63,8 @@ export function coreParts(
       const records = new ContainerRecords(db, parts.get(t.journal), new ContainerCopies(paths))
       const [content, journal] = [parts.get(t.content), parts.get(t.journal)]
       const shortNames = options.registries?.shortNames
-      return new ImageStore({ db, content, journal, usersOf: (id) => records.usersOf(id), shortNames })
+      const owner = parts.get(t.owner).id
+      return new ImageStore({ db, content, journal, owner, usersOf: (id) => records.usersOf(id), shortNames })
     }),
     definePart(t.storage, async (parts) => {
       const { db, paths } = parts.get(t.state)

@@ -35,6 +35,7 @@ import { type PruneOptions, type PruneReport, pruneEngine } from './prune-engine
 import { rebuildRecords } from './rebuild-records.ts'
 import { relay } from './relay.ts'
 import type { ContainerPruneFilter, ContainersPruneReport } from './removal-reports.ts'
+import { removeAbandonedImages } from './remove-abandoned-images.ts'
 import { requirePrivilege } from './require-privilege.ts'
 import { resetEngine } from './reset-engine.ts'
 import { sweepCgroups } from './sweep-cgroups.ts'
@@ -131,10 +132,8 @@ export class EngineCore implements AsyncDisposable {
     const services = await this.#parts.get(coreTokens.transfer)
     // What it means when nothing is pinned, `create` sees itself.
     if (options.policy === 'never' && !services.imageLock) return
-    const pulling = pullImage(services, () => this.#parts.get(coreTokens.registries), name, {
-      ...options,
-      signal: context.signal,
-    })
+    const registries = () => this.#parts.get(coreTokens.registries)
+    const pulling = pullImage(services, registries, name, { ...options, signal: context.signal }, 'run')
     await relay(pulling, context)
   }
 
@@ -171,6 +170,7 @@ async function start(parts: Parts, scope: Scope): Promise<ContainerCore> {
   parts.get(coreTokens.host).prepare()
   parts.get(coreTokens.owner)
   const containers = await parts.get(coreTokens.containers)
+  scope.defer(() => removeAbandonedImages(parts, 'leaving'))
   scope.defer(() => containers[Symbol.asyncDispose]())
   await sweep(parts, containers)
   return containers
@@ -190,6 +190,7 @@ async function sweep(parts: Parts, { services, holder }: ContainerCore): Promise
     sweepScratch(parts.get(t.state).paths, owner.id)
     owners.forget(owner.id)
   }
+  await removeAbandonedImages(parts)
   await freeLeftOver(parts)
   // Rules and claims that a killed process left, and foreign changes behind the backs of containers that run on.
   if (report.owners.length > 0) await parts.get(t.networks).reconcile()

@@ -1,3 +1,4 @@
+import type { ImageLifetime } from '../image/image-owners.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import { ImageSharing } from '../image/image-sharing.ts'
 import type { ImageStore } from '../image/image-store.ts'
@@ -36,6 +37,8 @@ export interface ImageInspect {
   readonly created: string | null
   /** When it came to this root. */
   readonly loadedAt: Date
+  /** `process`: it goes with the processes that it was brought or made for. */
+  readonly lifetime: ImageLifetime
   readonly config: ImageRunConfig
   readonly history: readonly HistoryEntry[]
   /** From the base up: digest and bytes as stored, and of the files that it unpacks to (null when its blob is lost). */
@@ -94,6 +97,7 @@ export async function inspectImage(
     comment: config.history?.at(-1)?.comment ?? '',
     created: config.created ?? null,
     loadedAt: record.createdAt,
+    lifetime: images.lifetimeOf(record.id),
     config: config.config ?? {},
     history: config.history ?? [],
     layers: record.layers.map(({ digest, diffId, size }) => ({

@@ -2,6 +2,7 @@ import type { Digest } from '../oci/digest.ts'
 import { familiarName, parseReference } from '../reference/reference.ts'
 import type { Database } from '../state/database.ts'
 import type { EventJournal } from '../state/event-journal.ts'
+import type { ImageOwners } from './image-owners.ts'
 import type { ImageQueries } from './image-queries.ts'
 import { type ImageRecord, isTagged } from './image-record.ts'
 import { type ImageUser, planRemoval } from './removal-rules.ts'
@@ -39,17 +40,20 @@ export class ImageRemover {
   readonly #db: Database
   readonly #journal: EventJournal
   readonly #queries: ImageQueries
+  readonly #owners: ImageOwners
   readonly #usersOf: (id: Digest) => readonly ImageUser[]
 
   constructor(parts: {
     db: Database
     journal: EventJournal
     queries: ImageQueries
+    owners: ImageOwners
     usersOf: (id: Digest) => readonly ImageUser[]
   }) {
     this.#db = parts.db
     this.#journal = parts.journal
     this.#queries = parts.queries
+    this.#owners = parts.owners
     this.#usersOf = parts.usersOf
   }
 
@@ -106,6 +110,7 @@ export class ImageRemover {
     // Before the records go that say it.
     removal.items.push(...this.#queries.itemsOf(record))
     this.#db.run('DELETE FROM images WHERE id = ?', record.id)
+    this.#owners.forget(record.id)
     for (const { kind, item } of removal.items)
       this.#db.run('INSERT OR IGNORE INTO removals (kind, item) VALUES (?, ?)', kind, item)
     removal.deleted.push(record.id)

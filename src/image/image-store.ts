@@ -13,6 +13,7 @@ import type { Database } from '../state/database.ts'
 import type { EventJournal } from '../state/event-journal.ts'
 import { type CheckedImage, checkImage } from './check-image.ts'
 import { ImageIndex, type IndexedImage } from './image-index.ts'
+import { type ImageLifetime, ImageOwners } from './image-owners.ts'
 import { ImageQueries, type ListedImage } from './image-queries.ts'
 import { type ImageRecord, isTagged, type ManifestRecord } from './image-record.ts'
 import { type ImageRemoval, ImageRemover, type PruneScope, type RemoveRules } from './image-remover.ts'
@@ -24,6 +25,8 @@ export interface ImageStoreInit {
   readonly db: Database
   readonly content: ContentStore
   readonly journal: EventJournal
+  /** This process: images of lifetime `process` go with it. */
+  readonly owner: string
   /** Containers made from an image id. Synchronous: it is asked inside the transaction that removes the image. */
   readonly usersOf: (id: Digest) => readonly ImageUser[]
   /** Names that stand for others. Default: none. */
@@ -55,6 +58,7 @@ export class ImageStore {
   readonly #journal: EventJournal
   readonly #queries: ImageQueries
   readonly #shortNames: ShortNames
+  readonly #owners: ImageOwners
   readonly #remover: ImageRemover
   readonly sizes: LayerSizes
 
@@ -65,7 +69,8 @@ export class ImageStore {
     this.#shortNames = init.shortNames ?? {}
     this.#queries = new ImageQueries(init.db, init.content)
     const { db, journal, usersOf } = init
-    this.#remover = new ImageRemover({ db, journal, usersOf, queries: this.#queries })
+    this.#owners = new ImageOwners(db, init.owner)
+    this.#remover = new ImageRemover({ db, journal, usersOf, queries: this.#queries, owners: this.#owners })
     this.sizes = new LayerSizes(init.db)
     this.index = new ImageIndex(init.content.indexFile, init.db)
   }
@@ -86,13 +91,15 @@ export class ImageStore {
     images: readonly ImageToRecord[],
     options: Omit<CreateImageOptions, 'names'> & {
       readonly action?: 'load' | 'import' | 'pull' | 'commit' | 'squash' | undefined
+      /** `unchanged`: as it is; new ones are kept. Default `kept`. */
+      readonly lifetime?: ImageLifetime | 'unchanged' | undefined
     },
   ): Promise<ImageRecord[]> {
-    const checked: CheckedImage[] = []
-    for (const { manifest, names } of images)
-      checked.push({ ...(await checkImage(manifest, this.#content, options)), names: names.map(normalizeName) })
+    const { lifetime = 'kept' } = options
+    const checked = await this.#check(images, options)
     this.#db.transaction(() => {
       for (const [at, image] of checked.entries()) {
+        if (lifetime !== 'unchanged') this.#owners.note(image.id, lifetime)
         this.#insert(image, images[at]?.parent ?? null)
         for (const name of new Set(image.names)) this.#name(name, image.manifest.digest, image.id)
         if (options.action) this.#journal.append({ type: 'image', action: options.action, subject: image.id })
@@ -104,9 +111,7 @@ export class ImageStore {
 
   /** Records images again as the index says; all in one transaction. Their blobs are recorded and held by the lease. */
   async restore(images: readonly IndexedImage[], options: CallOptions & { readonly lease: Lease }): Promise<void> {
-    const checked: CheckedImage[] = []
-    for (const { manifest, names } of images)
-      checked.push({ ...(await checkImage(manifest, this.#content, options)), names: names.map(normalizeName) })
+    const checked = await this.#check(images, options)
     this.#db.transaction(() => {
       for (const [at, image] of checked.entries()) {
         this.#insert(image, images[at]?.parent ?? null, images[at]?.addedAt ?? new Date())
@@ -183,7 +188,11 @@ export class ImageStore {
     return this.#queries.all(diffId)
   }
 
-  /** Gives an image one more name, or moves the name here. @throws `image.digest_name`, `image.not_found`, `reference.*` */
+  /**
+   * Gives an image one more name, or moves the name here; it is a kept one then.
+   *
+   * @throws `image.digest_name`, `image.not_found`, `reference.*`
+   */
   tag(image: ImageRecord, name: string): void {
     const canonical = newName(name)
     this.#db.transaction(() => {
@@ -193,6 +202,7 @@ export class ImageStore {
           subject: { type: 'image', id: image.id },
         })
       this.#name(canonical, image.manifest.digest, image.id)
+      this.#owners.forget(image.id)
       this.index.write()
     })
   }
@@ -231,6 +241,33 @@ export class ImageStore {
       if (removal.deleted.length > 0) this.index.write()
       return removal
     })
+  }
+
+  lifetimeOf(id: Digest): ImageLifetime {
+    return this.#owners.lifetimeOf(id)
+  }
+
+  /** Somebody asks for an image that is here, as if it were brought again. False when it was removed meanwhile. */
+  claim(id: Digest, lifetime: ImageLifetime): boolean {
+    return this.#db.transaction(() => {
+      if (!this.#queries.byDigest(id)) return false
+      this.#owners.note(id, lifetime)
+      return true
+    })
+  }
+
+  /** Removes images that went with processes of which none is left, unless something needs them: those stay for later. */
+  removeAbandoned(isGone: (owner: string) => boolean): ImageRemoval {
+    // Nearly always there is none: nobody is to wait for his turn to learn that.
+    if (this.#owners.abandoned(isGone).length === 0) return { untagged: [], deleted: [], items: [] }
+    return this.#db.transaction(() => this.prune(this.#owners.abandoned(isGone), 'unused'))
+  }
+
+  async #check(images: readonly ImageToRecord[], call: CallOptions) {
+    const checked: CheckedImage[] = []
+    for (const { manifest, names } of images)
+      checked.push({ ...(await checkImage(manifest, this.#content, call)), names: names.map(normalizeName) })
+    return checked
   }
 
   #insert({ manifest, id, blobs }: CheckedImage, parent: Digest | null, addedAt = new Date()): void {

@@ -1,6 +1,7 @@
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { callErrors } from '../errors/call-errors.ts'
 import { transferErrors } from '../errors/transfer-errors.ts'
+import { type ImageLifetime, imageLifetimes } from '../image/image-owners.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { type ImageFormat, type LayerCompression, layerTypeOf } from '../oci/layer-types.ts'
 
@@ -18,6 +19,8 @@ export interface NewImageOptions extends CallOptions {
   readonly format?: ImageFormat | undefined
   /** How its new layer is stored. Default `none`: a push compresses it. */
   readonly compression?: LayerCompression | undefined
+  /** `process`: it goes with this process, unless it was here or is needed then. Default `kept`. */
+  readonly lifetime?: ImageLifetime | undefined
 }
 
 /** How to make an image of a container. */
@@ -99,6 +102,13 @@ export function parseSentCompression(value: unknown, key: string): 'stored' | Ex
   throw bad(key, value, 'one of stored, gzip, zstd')
 }
 
+/** @throws `call.bad_option` */
+export function parseLifetime(value: unknown, key: string): ImageLifetime {
+  const found = imageLifetimes.find((name) => name === value)
+  if (found) return found
+  throw bad(key, value, `one of ${imageLifetimes.join(', ')}`)
+}
+
 const text = (value: unknown, key: string): string => {
   if (typeof value === 'string' && value !== '') return value
   throw bad(key, value, 'a text that is not empty')
@@ -117,6 +127,7 @@ const newImage = {
     throw bad(key, value, 'oci or docker')
   },
   compression: parseCompression,
+  lifetime: parseLifetime,
   signal: (value: unknown, key: string): AbortSignal => {
     if (value instanceof AbortSignal) return value
     throw bad(key, value, 'an AbortSignal')

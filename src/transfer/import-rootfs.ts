@@ -5,6 +5,7 @@ import { parseOptionObject } from '../driver-kit/options.ts'
 import { callErrors } from '../errors/call-errors.ts'
 import { fromNodeError } from '../errors/host-errors.ts'
 import { parsePlatform } from '../image/choose-platform.ts'
+import type { ImageLifetime } from '../image/image-owners.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import { newName } from '../image/new-name.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
@@ -14,6 +15,7 @@ import type { Manifest } from '../oci/manifest.ts'
 import { mediaTypes } from '../oci/media-types.ts'
 import { hostPlatform, type Platform } from '../oci/platform.ts'
 import { type Operation, type OperationContext, startOperation } from '../progress/operation.ts'
+import { parseLifetime } from './commit-options.ts'
 import { applyConfigChanges } from './config-changes.ts'
 import type { TransferServices } from './transfer-services.ts'
 
@@ -26,6 +28,8 @@ export interface ImportOptions extends CallOptions {
   readonly message?: string | undefined
   /** What it is for: `os/architecture[/variant]`. Default: this machine's. */
   readonly platform?: string | Platform | undefined
+  /** `process`: it goes with this process, unless it was here or is needed then. Default `kept`. */
+  readonly lifetime?: ImageLifetime | undefined
 }
 
 /** A path, or any stream of bytes. */
@@ -90,7 +94,12 @@ async function bringIn(
       layers: [{ mediaType: mediaTypes.ociLayer, digest: layer.digest, size: layer.size }],
     }
     const record = await store(services, lease, mediaTypes.ociManifest, manifest, signal)
-    const [image] = await images.createAll([{ manifest: record, names }], { lease, signal, action: 'import' })
+    const [image] = await images.createAll([{ manifest: record, names }], {
+      lease,
+      signal,
+      action: 'import',
+      lifetime: options.lifetime,
+    })
     return image!
   } finally {
     content.discard(lease)
@@ -143,6 +152,7 @@ function checkOptions(options: ImportOptions) {
         return value as Platform
       throw bad(key, value, 'text such as linux/arm64, or an object with os and architecture')
     },
+    lifetime: parseLifetime,
     signal: (value) => value as AbortSignal,
   })
 }

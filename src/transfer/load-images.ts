@@ -8,6 +8,7 @@ import type { Lease } from '../content/lease.ts'
 import { archiveErrors } from '../errors/archive-errors.ts'
 import { isEngineError } from '../errors/engine-error.ts'
 import { parsePlatform } from '../image/choose-platform.ts'
+import type { ImageLifetime } from '../image/image-owners.ts'
 import type { ImageRecord, ManifestRecord } from '../image/image-record.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { WorkQueue } from '../lifetime/queue.ts'
@@ -28,6 +29,8 @@ export interface LoadOptions extends CallOptions {
   /** Repository for images that an OCI layout knows by a bare tag (`v1` becomes `<repository>:v1`). */
   readonly repository?: string | undefined
   readonly limits?: Partial<ArchiveLimits> | undefined
+  /** `process`: they go with this process, unless they were here or are needed then. Default `kept`. */
+  readonly lifetime?: ImageLifetime | undefined
 }
 
 // More would only wait for the same disk.
@@ -55,7 +58,7 @@ export function loadImages(
   return startOperation(
     async ({ signal, report }) => {
       const { content } = services
-      const { platform: wanted, repository, limits: changed } = checkLoadOptions(options)
+      const { platform: wanted, repository, limits: changed, lifetime } = checkLoadOptions(options)
       const platform = wanted === undefined ? null : parsePlatform(wanted)
       const limits = { ...defaultArchiveLimits, ...changed }
       const lease = content.createLease()
@@ -71,7 +74,7 @@ export function loadImages(
         const context = { services, lease, signal, report }
         const images: { manifest: ManifestRecord; names: readonly string[] }[] = []
         for (const plan of plans) images.push({ manifest: await bringImage(plan, context), names: plan.names })
-        const records = await services.images.createAll(images, { lease, signal, action: 'load' })
+        const records = await services.images.createAll(images, { lease, signal, action: 'load', lifetime })
         // A layout lists an image once for each of its names.
         return [...new Map(records.map((record) => [record.manifest.digest, record])).values()]
       } finally {

@@ -1,5 +1,6 @@
 import type { BlobWriter } from '../content/blob-writer.ts'
 import type { ChangeHint } from '../driver-kit/storage-driver.ts'
+import type { ImageLifetime } from '../image/image-owners.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import { newName } from '../image/new-name.ts'
 import { packChanges, type TreePair } from '../layer/pack-changes.ts'
@@ -36,6 +37,7 @@ export interface NewImage {
   readonly name: string | undefined
   readonly format: ImageFormat | undefined
   readonly compression: LayerCompression | undefined
+  readonly lifetime: ImageLifetime | undefined
   readonly action: 'commit' | 'squash'
   /** Called when the trees are not needed any more. */
   packed?(): Promise<void>
@@ -97,6 +99,7 @@ export async function makeImage(
         lease,
         signal,
         action: image.action,
+        lifetime: image.lifetime,
       })
       return made!
     } finally {

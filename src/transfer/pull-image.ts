@@ -3,6 +3,7 @@ import type { Lease } from '../content/lease.ts'
 import { type EngineError, isEngineError } from '../errors/engine-error.ts'
 import { imageErrors } from '../errors/image-errors.ts'
 import { parsePlatform, rankPlatforms } from '../image/choose-platform.ts'
+import type { ImageLifetime } from '../image/image-owners.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { WorkQueue } from '../lifetime/queue.ts'
@@ -30,6 +31,8 @@ export interface PullOptions extends CallOptions {
   readonly platform?: string | undefined
   /** `always`: the registry says what the tag means now. `missing`: only when it is not here. Default `always`. */
   readonly policy?: PullPolicy | undefined
+  /** `process`: it goes with this process, unless it was here or is needed then. Default `kept`. */
+  readonly lifetime?: ImageLifetime | undefined
   /** Not supported: refused with `image.no_signatures`, never ignored. */
   readonly signaturePolicy?: never
 }
@@ -53,12 +56,15 @@ interface PullContext {
   readonly attempts: number
   /** As the user wrote it: without the digest of a lock file. */
   readonly asked: Reference
+  readonly lifetime: ImageLifetime | 'unchanged'
 }
 
 /**
  * Brings an image from its registry, or from the first of its mirrors that has it. Blobs that are here are not fetched
  * again, and a blob whose fetching was interrupted goes on where it stopped, also after a kill. Durable when it
  * resolves; a failure leaves nothing but blobs and beginnings of them for the next attempt, until garbage is collected.
+ *
+ * To `run` a container of an image that is here does not alter the image's lifetime.
  *
  * @throws `registry.*`, `image.no_platform`, `image.bad_manifest`, `content.*`, `layer.*`, `call.aborted`
  */
@@ -67,10 +73,12 @@ export function pullImage(
   openRegistries: () => RegistryClient | Promise<RegistryClient>,
   name: string,
   options: PullOptions = {},
+  purpose: 'pull' | 'run' = 'pull',
 ): Operation<ImageRecord> {
   return startOperation(
     async ({ signal, report }) => {
-      const { policy: given = 'always', platform: wanted } = checkPullOptions(options)
+      const { policy: given = 'always', platform: wanted, lifetime: asFor = 'kept' } = checkPullOptions(options)
+      const lifetime = purpose === 'run' ? 'unchanged' : asFor
       const lock = services.imageLock
       const platform = wanted === undefined ? hostPlatform() : parsePlatform(wanted)
       const asked = withDefaultTag(parseReference(services.images.expand(name)))
@@ -85,7 +93,8 @@ export function pullImage(
           ? null
           : // Somebody may have loaded it under the short name itself.
             (images.find(canonicalName(reference)) ?? images.find(name))
-      if (present && (wanted === undefined || (await runsOn(present, platform, { signal })))) {
+      const fits = present && (wanted === undefined || (await runsOn(present, platform, { signal })))
+      if (fits && (lifetime === 'unchanged' || images.claim(present.id, lifetime))) {
         report({ type: 'item-done', item: canonicalName(asked), reused: true })
         if (!locked || present.names.includes(canonicalName(asked))) return present
         services.images.tag(present, canonicalName(asked))
@@ -98,7 +107,13 @@ export function pullImage(
         })
       const registries = await openRegistries()
       const { image, top } = await fromFirstEndpoint(registries.repositories(reference, 'pull'), report, (repository) =>
-        pullFrom(services, repository, reference, platform, { signal, report, attempts: registries.attempts, asked }),
+        pullFrom(services, repository, reference, platform, {
+          signal,
+          report,
+          attempts: registries.attempts,
+          asked,
+          lifetime,
+        }),
       )
       await lock?.pin(asked, top, { signal })
       return image
@@ -134,7 +149,7 @@ async function pullFrom(
   repository: RemoteRepository,
   reference: Reference,
   platform: Platform,
-  call: Pick<PullContext, 'signal' | 'report' | 'attempts' | 'asked'>,
+  call: Pick<PullContext, 'signal' | 'report' | 'attempts' | 'asked' | 'lifetime'>,
 ): Promise<{ readonly image: ImageRecord; readonly top: Digest }> {
   const { content, images } = services
   const { signal, report } = call
@@ -164,6 +179,7 @@ async function pullFrom(
       lease,
       signal,
       action: 'pull',
+      lifetime: call.lifetime,
     })
     lease.release()
     return { image: image!, top }

@@ -123,6 +123,7 @@ export async function sendImage(
       await services.images.createAll([{ manifest: packed.manifest, names: [digestName(reference, digest)] }], {
         lease,
         signal,
+        lifetime: 'unchanged',
       })
     return packed.manifest
   } finally {

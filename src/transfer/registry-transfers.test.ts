@@ -108,6 +108,20 @@ describe('pull', () => {
     expect(again.filter((line) => line.endsWith('false'))).toEqual([])
   })
 
+  test.each(['always', 'missing'] as const)('policy %s: who pulls an image says how long it stays', async (policy) => {
+    const client = clientOf()
+    const pull = (lifetime?: 'process' | 'kept', purpose?: 'run') =>
+      pullImage(services, () => client, `${server.host}/app:v1`, { policy, lifetime }, purpose)
+    const { id } = await pull('process')
+    expect(fixture.images.lifetimeOf(id)).toBe('process')
+    await pull('kept', 'run')
+    expect(fixture.images.lifetimeOf(id)).toBe('process')
+    await pull()
+    expect(fixture.images.lifetimeOf(id)).toBe('kept')
+    await pull('process')
+    expect(fixture.images.lifetimeOf(id)).toBe('kept')
+  })
+
   test('by digest; policies; platforms', async () => {
     const client = clientOf()
     const byDigest = await pullImage(services, () => client, `${server.host}/app@${image.manifest}`)

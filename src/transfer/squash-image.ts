@@ -66,6 +66,7 @@ async function squash(
       name: options.reference,
       format: options.format,
       compression: options.compression,
+      lifetime: options.lifetime,
       action: 'squash',
     },
     context,

@@ -3,7 +3,7 @@ import type { ArchiveFormat } from '../archive/image-archive.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { callErrors } from '../errors/call-errors.ts'
 import { refuseSignatures } from '../image/refuse-signatures.ts'
-import { parseSentCompression } from './commit-options.ts'
+import { parseLifetime, parseSentCompression } from './commit-options.ts'
 
 /** When a registry is asked. */
 export type PullPolicy = 'always' | 'missing' | 'never'
@@ -14,7 +14,13 @@ const formats: readonly ArchiveFormat[] = ['docker-archive', 'oci-archive', 'oci
 
 /** @throws `call.unknown_option`, `call.bad_option` */
 export const checkLoadOptions = (options: unknown) =>
-  parseOptionObject('images.load', options, { platform: text, repository: text, limits, signal })
+  parseOptionObject('images.load', options, {
+    platform: text,
+    repository: text,
+    limits,
+    lifetime: parseLifetime,
+    signal,
+  })
 
 /** @throws `call.unknown_option`, `call.bad_option`, `transfer.unsupported_compression` */
 export const checkSaveOptions = (options: unknown) =>
@@ -25,6 +31,7 @@ export const checkPullOptions = (options: unknown) =>
   parseOptionObject('images.pull', options, {
     platform: text,
     policy: oneOf(pullPolicies),
+    lifetime: parseLifetime,
     signaturePolicy: refuseSignatures,
     signal,
   })

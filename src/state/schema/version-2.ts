@@ -5,7 +5,8 @@ import type { Database } from '../database.ts'
 /**
  * Images know the top of their chain, so that a collection can ask in one transaction who needs a layer, and the image
  * they were made from. `layers`: what the regular files of a layer hold, known once it was unpacked. `removals`: what
- * may have become unneeded by a removal that has not yet been finished.
+ * may have become unneeded by a removal that has not yet been finished. `image_owners`: processes that images go with, by the
+ * images' ids; rows outlive their owners until the image is removed.
  */
 const tables = `
 ALTER TABLE images ADD COLUMN chain TEXT;
@@ -20,6 +21,11 @@ CREATE TABLE removals (
   kind TEXT NOT NULL CHECK (kind IN ('blob', 'snapshot')),
   item TEXT NOT NULL,
   PRIMARY KEY (kind, item)
+) STRICT;
+CREATE TABLE image_owners (
+  image TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  PRIMARY KEY (image, owner)
 ) STRICT;
 `
 

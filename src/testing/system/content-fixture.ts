@@ -42,7 +42,7 @@ export function contentFixture(at?: { root: string; scratch: string }): ContentF
     content,
     journal,
     users: [],
-    images: new ImageStore({ db: state.db, content, journal, usersOf: () => fixture.users }),
+    images: new ImageStore({ db: state.db, content, journal, owner: owner.id, usersOf: () => fixture.users }),
     reopen: () => contentFixture({ root, scratch }),
     files: () => ({
       blobs: readdirSync(join(root, 'content/blobs/sha256')).sort(),

@@ -1,3 +1,4 @@
+import type { ImageLifetime } from '../../image/image-owners.ts'
 import type { ImageRecord } from '../../image/image-record.ts'
 import { type Digest, digestOf } from '../../oci/digest.ts'
 import { mediaTypes } from '../../oci/media-types.ts'
@@ -11,6 +12,7 @@ export interface RecordedImage {
   readonly layers?: readonly string[]
   readonly labels?: Readonly<Record<string, string>>
   readonly created?: string
+  readonly lifetime?: ImageLifetime
 }
 
 export const diffOf = (seed: string): Digest => digestOf(`diff ${seed}`)
@@ -19,7 +21,7 @@ export const diffOf = (seed: string): Digest => digestOf(`diff ${seed}`)
 export async function recordImage(
   { content, images }: Pick<ContentFixture, 'content' | 'images'>,
   seed: string,
-  { names = [], parent, layers = [seed], labels, created }: RecordedImage = {},
+  { names = [], parent, layers = [seed], labels, created, lifetime }: RecordedImage = {},
 ): Promise<ImageRecord> {
   return content.withLease(async (lease) => {
     const put = async (value: unknown) => {
@@ -40,7 +42,7 @@ export async function recordImage(
     })
     const [image] = await images.createAll(
       [{ manifest: { ...manifest, mediaType: mediaTypes.ociManifest }, names, parent }],
-      { lease },
+      { lease, lifetime },
     )
     return image!
   })
