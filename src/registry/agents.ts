@@ -1,5 +1,6 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import { createSecureContext, getCACertificates } from 'node:tls'
 import { HttpProxyAgent } from 'http-proxy-agent'
 import { HttpsProxyAgent } from 'https-proxy-agent'
 import { getProxyForUrl } from 'proxy-from-env'
@@ -41,9 +42,10 @@ export class Agents implements Disposable {
 }
 
 function tlsOptions({ insecure, ca, clientCertificate }: TlsFacts) {
-  return {
-    rejectUnauthorized: !insecure,
-    ...(ca === null ? {} : { ca }),
-    ...(clientCertificate === null ? {} : clientCertificate),
-  }
+  const rejectUnauthorized = !insecure
+  if (ca === null) return { rejectUnauthorized, ...clientCertificate }
+  // Given alone it would replace Node's list, and storage that a registry redirects to has a certificate of that. Made
+  // once: reading so many certificates for each connection would be slow.
+  const secureContext = createSecureContext({ ca: [...getCACertificates('default'), ca], ...clientCertificate })
+  return { rejectUnauthorized, secureContext }
 }

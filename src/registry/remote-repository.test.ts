@@ -1,13 +1,25 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  type AddressInfo,
+  connect,
+  createServer as createTcpServer,
+  type Socket,
+  type Server as TcpServer,
+} from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { getCACertificates, rootCertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { digestOf } from '../oci/digest.ts'
 import { parseReference } from '../reference/reference.ts'
+import { FaultyRegistry } from '../testing/registry/faulty-registry.ts'
 import { DockerConfigCredentials } from './docker-config.ts'
 import { RegistryClient } from './registry-client.ts'
-import { type RegistryServer, startRegistry, TokenSigner } from './registry-fixture.ts'
+import { makeCertificate, type RegistryServer, startRegistry, TokenSigner } from './registry-fixture.ts'
 import { parseRegistriesOptions, type RegistriesOptions } from './registry-options.ts'
 import type { RemoteRepository } from './remote-repository.ts'
 import { sendBlob } from './send-blob.ts'
@@ -42,6 +54,24 @@ async function push(repository: RemoteRepository, bytes: Buffer): Promise<void> 
   const open = (start: number, length: number) =>
     Readable.from([bytes.subarray(start, start + length)], { objectMode: false })
   await sendBlob(repository, { ...facts, open }, {})
+}
+
+/** A server on loopback, with the connections that are open. */
+async function listen(server: TcpServer) {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  return {
+    sockets,
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await once(server.close(), 'close')
+    },
+  }
 }
 
 const manifestType = 'application/vnd.oci.image.manifest.v1+json'
@@ -130,6 +160,77 @@ describe('TLS', () => {
   test('with its own authority', async () => {
     using client = clientOf({ hosts: { [server.host]: { insecure: false, ca: server.ca! } } })
     await push(repositoryOf(client, `${server.host}/a`), blob)
+  })
+
+  test('an authority of its own stands besides those that Node knows', async () => {
+    const known = getCACertificates('default')
+    setDefaultCACertificates([...known, server.ca!])
+    try {
+      using client = clientOf({ hosts: { [server.host]: { insecure: false, ca: rootCertificates[0]! } } })
+      await push(repositoryOf(client, `${server.host}/c`), blob)
+    } finally {
+      setDefaultCACertificates(known)
+    }
+  })
+
+  test('who has spoken TLS is not asked in the clear after a break, insecure or not', async () => {
+    const asked: string[] = []
+    let isBroken = false
+    // As servers are that answer both, the one with a refusal.
+    await using front = await listen(
+      createTcpServer((socket) =>
+        socket
+          .on('error', () => {})
+          .once('data', (first: Buffer) => {
+            if (first[0] !== 0x16) {
+              asked.push(first.toString())
+              socket.end('HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n')
+              return
+            }
+            if (isBroken) return socket.resetAndDestroy()
+            const onward = connect(Number(server.host.split(':')[1]), '127.0.0.1')
+            onward.on('error', () => {}).on('close', () => socket.destroy())
+            onward.write(first)
+            socket.pipe(onward).pipe(socket)
+          }),
+      ),
+    )
+    using client = clientOf({ attempts: 4 })
+    const repository = repositoryOf(client, `${front.host}/d`)
+    await push(repository, blob)
+    using second = clientOf({ attempts: 1 })
+    const other = repositoryOf(second, `${front.host}/d`)
+    expect(await other.blobSize(digest)).toBe(blob.length)
+    isBroken = true
+    for (const socket of front.sockets) socket.resetAndDestroy()
+    await expect(other.blobSize(digest)).rejects.toMatchObject({ code: 'registry.unreachable' })
+    isBroken = false
+    expect(await other.blobSize(digest)).toBe(blob.length)
+    expect(asked).toEqual([])
+  })
+
+  test('no upload leads from HTTPS to plain HTTP', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'certificate-'))
+    try {
+      const { cert, key, ca } = makeCertificate(directory)
+      await using plain = await FaultyRegistry.start()
+      await using registry = await FaultyRegistry.start({
+        tls: { cert: readFileSync(cert), key: readFileSync(key) },
+      })
+      registry.fault({
+        on: 'upload',
+        method: 'POST',
+        kind: 'headers',
+        headers: { location: `http://${plain.host}/v2/a/blobs/uploads/1` },
+      })
+      using client = clientOf({ hosts: { [registry.host]: { insecure: false, ca } } })
+      await expect(push(repositoryOf(client, `${registry.host}/a`), blob)).rejects.toMatchObject({
+        code: 'registry.bad_answer',
+      })
+      expect(plain.requests).toEqual([])
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
   })
 
   test('an unknown authority is refused, unless insecure; loopback is', async () => {
