@@ -50,6 +50,8 @@ export class Transport implements Disposable {
   readonly #stallMs: number
   /** Hosts that were found to speak plain HTTP, of those that may. */
   readonly #plain = new Set<string>()
+  /** Hosts that have answered over TLS: a connection that breaks is no reason to ask them in the clear. */
+  readonly #secure = new Set<string>()
 
   constructor(options: { readonly stallMs: number }) {
     this.#stallMs = options.stallMs
@@ -100,11 +102,14 @@ export class Transport implements Disposable {
     const url = new URL(request.url.href)
     if (this.#plain.has(url.host)) url.protocol = 'http:'
     try {
-      return await this.#fetch({ ...request, url })
+      const answer = await this.#fetch({ ...request, url })
+      if (url.protocol === 'https:') this.#secure.add(url.host)
+      return answer
     } catch (error) {
       const cause = isEngineError(error) ? error.cause : error
       // The registry's own host only: a redirect says itself what is spoken there.
-      const may = endpoint.insecure && url.protocol === 'https:' && url.host === endpoint.base.host
+      const isOwn = url.protocol === 'https:' && url.host === endpoint.base.host
+      const may = endpoint.insecure && isOwn && !this.#secure.has(url.host)
       if (!may || isStream(request.body) || !(speaksNoTls(cause) || refusedPort(cause))) throw error
       url.protocol = 'http:'
       const answer = await this.#fetch({ ...request, url })
