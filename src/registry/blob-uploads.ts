@@ -118,15 +118,20 @@ export class BlobUploads {
   }
 
   #upload(answer: Answer, digest: Digest, offset: number, before: Upload | null = null): Upload {
+    const { requests } = this.#init
     const location = answer.header('location')
     const least = Number(answer.header('oci-chunk-min-length') ?? before?.leastChunk ?? 0)
     const leastChunk = Number.isSafeInteger(least) && least > 0 ? least : 0
     if (location !== null && URL.canParse(location, answer.url.href)) {
       const place = new URL(location, answer.url.href)
-      if (/^https?:$/.test(place.protocol) && place.username === '') return { location: place, offset, leastChunk }
+      const isSafe = place.protocol === 'https:' || answer.url.protocol === 'http:' || requests.endpoint.insecure
+      if (/^https?:$/.test(place.protocol) && place.username === '' && isSafe)
+        return { location: place, offset, leastChunk }
     } else if (location === null && before) return { ...before, offset, leastChunk }
-    const { requests } = this.#init
-    throw requests.bad(this.#request('POST', digest, []).what, 'did not say where to send the blob')
+    throw requests.bad(
+      this.#request('POST', digest, []).what,
+      'did not say where to send the blob, or names no safe place',
+    )
   }
 }
 
