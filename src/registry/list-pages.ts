@@ -14,8 +14,14 @@ export interface ListRequest {
 
 const MOST_LIST_BYTES = 8 << 20
 const MOST_LIST_PAGES = 1000
+/** Of all pages: their names are kept, to see where a list goes in a circle. */
+const MOST_BYTES = 64 << 20
 
-/** Names that a registry lists in pages; the next page is asked for when it is needed. Source: RFC 5988, `Link`. */
+/**
+ * Names that a registry lists in pages; the next page is asked for when it is needed. Source: RFC 5988, `Link`.
+ *
+ * @throws `registry.bad_answer` for a list without end: a part of it is not told as the whole
+ */
 export async function* readList(
   requests: EndpointRequests,
   { path, key, scope, what }: ListRequest,
@@ -23,9 +29,13 @@ export async function* readList(
 ): AsyncGenerator<string> {
   const found = new Set<string>()
   let next: string | URL | null = path
-  for (let page = 0; next !== null && page < MOST_LIST_PAGES; page++) {
+  let left = MOST_BYTES
+  for (let page = 0; next !== null; page++) {
+    if (page >= MOST_LIST_PAGES || left <= 0) throw requests.bad(what, `has listed ${found.size} ${key}, and goes on`)
     const answer: Answer = await requests.ask({ method: 'GET', path: next, scope, expected: [200], what }, call)
-    const names = namesOf(await answer.bytes(MOST_LIST_BYTES), key)
+    const bytes = await answer.bytes(MOST_LIST_BYTES)
+    left -= bytes.length
+    const names = namesOf(bytes, key)
     if (names === null) throw requests.bad(what, `answered with something else than a list of ${key}`)
     const known = found.size
     for (const name of names)

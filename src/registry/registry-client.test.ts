@@ -70,6 +70,17 @@ describe('tags', () => {
     }
   })
 
+  test('that have no end are not told as a list that has one', async () => {
+    await using registry = await FaultyRegistry.start()
+    const image = registry.addImage('app:v1')
+    for (let number = 0; number < 1010; number++) registry.addImage(`app:x${String(number).padStart(4, '0')}`, image)
+    registry.pageSize = 1
+    await expect(all(clientOf().tags(parseReference(`${registry.host}/app`)))).rejects.toMatchObject({
+      code: 'registry.bad_answer',
+    })
+    expect(registry.requests.length).toBe(1000)
+  })
+
   test('of a mirror, or of the registry when the mirror does not know', async () => {
     await using mirror = await FaultyRegistry.start()
     await using registry = await FaultyRegistry.start()
