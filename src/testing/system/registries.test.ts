@@ -3,13 +3,14 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Engine } from '../../index.ts'
+import type { Engine, RunOptions } from '../../index.ts'
 import { digestOf } from '../../oci/digest.ts'
 import { mediaTypes } from '../../oci/media-types.ts'
 import { makeCertificate, type RegistryServer, startRegistry } from '../../registry/registry-fixture.ts'
 import { FaultyRegistry, newSince, readHostTables } from '../index.ts'
 import { type BusyboxRoot, busyboxRoot, imageName } from './busybox-engine.ts'
 import { tarOf } from './image-fixture.ts'
+import { busyboxLayer } from './published-image.ts'
 
 let root: BusyboxRoot
 
@@ -248,6 +249,45 @@ test('an index of several platforms goes there, and each of them comes back besi
   )
   await expect(engine.images.pushIndex(name, [])).rejects.toMatchObject({ code: 'call.bad_option' })
   for (const image of back) await image.remove({ force: true })
+})
+
+test('run takes what is here first and pulls what is missing, by name and by digest; policies say otherwise', async () => {
+  await using source = await FaultyRegistry.start()
+  const layers = [await busyboxLayer()]
+  const version = (exitCode: number) =>
+    source.addImage('tool:1', { layers, config: { config: { Cmd: ['/bin/sh', '-c', `exit ${exitCode}`] } } })
+  const first = version(1)
+  await using engine = await root.open({ registries })
+  const exitCodeOf = async (image: string, options?: RunOptions) => {
+    await using container = await engine.containers.run({ image, networks: 'none' }, options)
+    return (await container.wait()).exitCode
+  }
+  const name = `${source.host}/tool:1`
+  await expect(exitCodeOf(name, { pull: 'never' })).rejects.toMatchObject({ code: 'image.not_found' })
+  expect(source.requests).toEqual([])
+  // What comes is told.
+  const done: string[] = []
+  const running = engine.containers.run({ image: name, networks: 'none' })
+  for await (const event of running) if (event.type === 'item-done') done.push(event.item)
+  expect(done).toEqual(expect.arrayContaining(first.layers.map(({ digest }) => digest)))
+  await using container = await running
+  expect((await container.wait()).exitCode).toBe(1)
+
+  version(2)
+  source.requests.length = 0
+  expect(await exitCodeOf(name)).toBe(1)
+  expect(await exitCodeOf(`${source.host}/tool@${first.manifest.digest}`)).toBe(1)
+  expect(source.requests).toEqual([])
+  expect(await exitCodeOf(name, { pull: 'always' })).toBe(2)
+
+  // By digest from the registry, when nothing is here; a failed pull leaves no container.
+  await container.remove()
+  for await (const image of engine.images.list({ reference: `${source.host}/tool` }))
+    await image.remove({ force: true })
+  await (await engine.images.find(first.config.digest))?.remove({ force: true })
+  expect(await exitCodeOf(`${source.host}/tool@${first.manifest.digest}`)).toBe(1)
+  await expect(exitCodeOf(`${source.host}/none:1`)).rejects.toMatchObject({ code: 'registry.not_found' })
+  expect(await Array.fromAsync(engine.containers.list())).toEqual([])
 })
 
 test('short names stand for others: pulled, found, run and removed by them', async () => {
