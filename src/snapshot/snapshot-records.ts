@@ -1,5 +1,6 @@
 import { storageErrors } from '../errors/storage-errors.ts'
 import type { Database, Durability } from '../state/database.ts'
+import { recordChains } from '../state/schema/image-chains.ts'
 
 export type DraftKind = 'container' | 'layer' | 'view'
 
@@ -76,6 +77,7 @@ export class SnapshotRecords {
   /** Deletes the row unless a draft, a snapshot, an image or a lease needs it; false then. */
   deleteSnapshotIfUnused(id: string): boolean {
     return this.#db.transaction(() => {
+      recordChains(this.#db)
       if (this.#isUsed(id)) return false
       this.deleteSnapshot(id)
       return true

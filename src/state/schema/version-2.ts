@@ -1,6 +1,5 @@
-import { chainIds } from '../../oci/chain-id.ts'
-import type { Digest } from '../../oci/digest.ts'
 import type { Database } from '../database.ts'
+import { recordChains } from './image-chains.ts'
 
 /**
  * Images know the top of their chain, so that a collection can ask in one transaction who needs a layer, and the image
@@ -32,12 +31,5 @@ CREATE TABLE image_owners (
 /** Format 1 to format 2. */
 export function version2(db: Database): void {
   db.exec(tables)
-  for (const { manifest } of db.all<{ manifest: string }>('SELECT manifest FROM images')) {
-    const layers = db.all<{ diff_id: Digest }>(
-      'SELECT diff_id FROM image_blobs WHERE manifest = ? AND diff_id IS NOT NULL ORDER BY position',
-      manifest,
-    )
-    const top = chainIds(layers.map((layer) => layer.diff_id)).at(-1) ?? null
-    db.run('UPDATE images SET chain = ? WHERE manifest = ?', top, manifest)
-  }
+  recordChains(db)
 }
