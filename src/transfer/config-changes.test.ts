@@ -23,9 +23,34 @@ describe('what a line changes', () => {
       ['HEALTHCHECK --interval=1m30s --timeout=500ms --retries=3 CMD ["true"]'],
       { Healthcheck: { Test: ['CMD', 'true'], Interval: 90e9, Timeout: 5e8, Retries: 3 } },
     ],
+    [
+      ['ENV P=/bin', `ENV P=/opt:$P Q=$P R="\${P}:x" S='$P' T=\\$P`],
+      { Env: ['P=/opt:/bin', 'Q=/bin', 'R=/bin:x', 'S=$P', 'T=$P'] },
+    ],
+    [['ENV A=1', `ENV B=\${A:+yes}"\${N:-no $A}"$N C=b"c d"e`], { Env: ['A=1', 'B=yesno 1', 'C=bc de'] }],
+    [['ENV OLD say "two words" $'], { Env: ['OLD=say two words $'] }],
+    [
+      ['ENV D=/d U=me', 'LABEL at=$D', 'WORKDIR $D/x', 'USER $U', 'VOLUME $D "/a b"', 'EXPOSE 80-82'],
+      {
+        Env: ['D=/d', 'U=me'],
+        Labels: { at: '/d' },
+        WorkingDir: '/d/x',
+        User: 'me',
+        Volumes: { '/d': {}, '/a b': {} },
+        ExposedPorts: { '80/tcp': {}, '81/tcp': {}, '82/tcp': {} },
+      },
+    ],
+    [['CMD [ -f /x ] && y'], { Cmd: ['/bin/sh', '-c', '[ -f /x ] && y'] }],
     [['HEALTHCHECK CMD curl -f x'], { Healthcheck: { Test: ['CMD-SHELL', 'curl -f x'] } }],
   ])('%j', (lines, config) => {
     expect(change(...lines)).toEqual(config)
+  })
+
+  test('an entry point takes the command below it away, not one of the same changes', () => {
+    const below = { Entrypoint: ['/init'], Cmd: ['serve'] }
+    expect(applyConfigChanges(below, ['ENTRYPOINT ["/run"]'])).toEqual({ Entrypoint: ['/run'] })
+    const changes = ['CMD ["go"]', 'ENTRYPOINT ["/run"]']
+    expect(applyConfigChanges(below, changes)).toEqual({ Entrypoint: ['/run'], Cmd: ['go'] })
   })
 
   test('the configuration given stays as it is', () => {
@@ -49,6 +74,12 @@ test.each([
   'CMD [1]',
   'ENV A',
   'ENV =x',
+  'ENV A=1 B',
+  'ENV A="x',
+  `ENV A=\${B`,
+  `ENV A=\${B:?x}`,
+  'VOLUME ""',
+  'EXPOSE 90-80',
   'EXPOSE 70000',
   'EXPOSE 80/icmp',
   'USER a b',

@@ -2,6 +2,7 @@ import { posix } from 'node:path'
 import { transferErrors } from '../errors/transfer-errors.ts'
 import type { ImageRunConfig } from '../oci/image-config.ts'
 import { parseSignal } from '../runtime/signals.ts'
+import { expandWord, splitWords } from './dockerfile-words.ts'
 
 type Changeable = { -readonly [K in keyof ImageRunConfig]: ImageRunConfig[K] }
 
@@ -12,12 +13,14 @@ const bad = (line: string, why: string) =>
   })
 
 /**
- * Applies changes as `docker import --change` takes them: lines of a Dockerfile that alter the configuration.
+ * Applies changes as `docker import --change` takes them: lines of a Dockerfile that alter the configuration. Words may
+ * name its environment (`ENV PATH=/opt/bin:$PATH`); a new entry point takes the command of an image below away.
  *
  * @throws `transfer.bad_change`
  */
 export function applyConfigChanges(config: ImageRunConfig, changes: readonly string[]): ImageRunConfig {
   const result: Changeable = { ...config }
+  let hasOwnCommand = false
   for (const line of changes) {
     const match = /^\s*([A-Za-z]+)\s+([\s\S]*\S)\s*$/.exec(line)
     if (!match) throw bad(line, 'it must read INSTRUCTION value')
@@ -25,6 +28,8 @@ export function applyConfigChanges(config: ImageRunConfig, changes: readonly str
     const apply = Object.hasOwn(instructions, instruction) ? instructions[instruction] : undefined
     if (!apply)
       throw bad(line, `${instruction} does not change a configuration; ${Object.keys(instructions).join(', ')} do`)
+    if (instruction === 'CMD') hasOwnCommand = true
+    if (instruction === 'ENTRYPOINT' && !hasOwnCommand) delete result.Cmd
     apply(result, match[2]!, line)
   }
   return result
@@ -38,40 +43,46 @@ const instructions: Readonly<Record<string, (config: Changeable, value: string, 
     config.Entrypoint = command(value, line)
   },
   ENV: (config, value, line) => {
-    const env = new Map((config.Env ?? []).map((entry) => [entry.slice(0, entry.indexOf('=')), entry]))
-    for (const [key, text] of pairs(value, line)) env.set(key, `${key}=${text}`)
-    config.Env = [...env.values()]
+    const env = environment(config)
+    for (const [key, text] of pairs(config, value, line)) env.set(key, text)
+    config.Env = [...env].map(([key, text]) => `${key}=${text}`)
   },
   EXPOSE: (config, value, line) => {
     const ports: Record<string, object> = { ...config.ExposedPorts }
-    for (const port of value.split(/\s+/)) {
-      const parsed = /^(\d{1,5})(?:\/(tcp|udp|sctp))?$/i.exec(port)
-      if (!parsed || Number(parsed[1]) > 65535) throw bad(line, `"${port}" is no port`)
-      ports[`${Number(parsed[1])}/${(parsed[2] ?? 'tcp').toLowerCase()}`] = {}
+    for (const word of splitWords(value)) {
+      const port = expanded(config, word, line)
+      const [, first, last = first, protocol = 'tcp'] =
+        /^(\d{1,5})(?:-(\d{1,5}))?(?:\/(tcp|udp|sctp))?$/i.exec(port) ?? []
+      if (first === undefined || Number(last) > 65535 || Number(last) < Number(first))
+        throw bad(line, `"${port}" is no port`)
+      for (let at = Number(first); at <= Number(last); at++) ports[`${at}/${protocol.toLowerCase()}`] = {}
     }
     config.ExposedPorts = ports
   },
   LABEL: (config, value, line) => {
-    config.Labels = { ...config.Labels, ...Object.fromEntries(pairs(value, line)) }
+    config.Labels = { ...config.Labels, ...Object.fromEntries(pairs(config, value, line)) }
   },
   ONBUILD: (config, value) => {
     config.OnBuild = [...(config.OnBuild ?? []), value]
   },
-  STOPSIGNAL: (config, value) => {
-    parseSignal(value)
-    config.StopSignal = value
+  STOPSIGNAL: (config, value, line) => {
+    const signal = expanded(config, value, line)
+    parseSignal(signal)
+    config.StopSignal = signal
   },
   USER: (config, value, line) => {
-    if (/\s/.test(value)) throw bad(line, 'a user has no spaces')
-    config.User = value
+    const user = expanded(config, value, line)
+    if (/\s/.test(user)) throw bad(line, 'a user has no spaces')
+    config.User = user
   },
   VOLUME: (config, value, line) => {
-    const paths = value.startsWith('[') ? words(value, line) : value.split(/\s+/)
+    const paths = (jsonWords(value, line) ?? splitWords(value)).map((path) => expanded(config, path, line))
+    if (paths.includes('')) throw bad(line, 'a volume has a path')
     config.Volumes = { ...config.Volumes, ...Object.fromEntries(paths.map((path) => [path, {}])) }
   },
-  WORKDIR: (config, value) => {
+  WORKDIR: (config, value, line) => {
     // Relative ones go on from the one before.
-    config.WorkingDir = posix.resolve('/', config.WorkingDir ?? '', unquoted(value))
+    config.WorkingDir = posix.resolve('/', config.WorkingDir ?? '', expanded(config, value, line))
   },
   HEALTHCHECK: (config, value, line) => {
     config.Healthcheck = healthcheck(value, line)
@@ -105,7 +116,8 @@ function healthcheck(value: string, line: string): NonNullable<ImageRunConfig['H
   }
   const test = /^CMD\s+([\s\S]+)$/i.exec(rest)?.[1]
   if (test === undefined) throw bad(line, 'a health check is NONE, or CMD with a command')
-  return { Test: test.startsWith('[') ? ['CMD', ...words(test, line)] : ['CMD-SHELL', test], ...numbers }
+  const words = jsonWords(test, line)
+  return { Test: words ? ['CMD', ...words] : ['CMD-SHELL', test], ...numbers }
 }
 
 const nextOption = /^--([a-z-]+)=(\S+)\s+/
@@ -121,40 +133,40 @@ function nanoseconds(text: string, line: string): number {
   return Math.round(sum)
 }
 
-const unquoted = (value: string): string => /^"([^"]*)"$/.exec(value)?.[1] ?? value
+const command = (value: string, line: string): readonly string[] => jsonWords(value, line) ?? ['/bin/sh', '-c', value]
 
-const command = (value: string, line: string): readonly string[] =>
-  value.startsWith('[') ? words(value, line) : ['/bin/sh', '-c', value]
-
-function words(value: string, line: string): readonly string[] {
+/** Null for what a shell is to read, `[ -f x ] && y` too. */
+function jsonWords(value: string, line: string): readonly string[] | null {
+  if (!value.startsWith('[')) return null
   try {
     const parsed: unknown = JSON.parse(value)
     if (Array.isArray(parsed) && parsed.every((word) => typeof word === 'string')) return parsed
   } catch {
-    // Told below.
+    if (/^\[\s/.test(value)) return null
   }
   throw bad(line, 'a value that begins with [ must be a JSON list of texts')
 }
 
-/** `KEY=value KEY2="two words"`, or the old form `KEY value`. */
-function pairs(value: string, line: string): [string, string][] {
-  const found: [string, string][] = []
-  const pattern = /\s*("(?:[^"\\]|\\.)+"|[^\s="]+)=("(?:[^"\\]|\\.)*"|'[^']*'|(?:[^\s\\"']|\\.)*)(?=\s|$)/y
-  while (pattern.lastIndex < value.length) {
-    const match = pattern.exec(value)
-    if (!match) {
-      const old = found.length === 0 ? /^([^\s=]+)\s+([\s\S]+)$/.exec(value) : null
-      if (!old) throw bad(line, 'it must be KEY=value, with quotes around a value that has spaces')
-      return [[old[1]!, old[2]!]]
-    }
-    found.push([plain(match[1]!), plain(match[2]!)])
-  }
-  return found
-}
+const environment = ({ Env = [] }: ImageRunConfig): Map<string, string> =>
+  new Map(
+    (Env ?? []).map((entry) => {
+      const [key = '', ...text] = entry.split('=')
+      return [key, text.join('=')]
+    }),
+  )
 
-/** A word without its quotes and backslashes. */
-function plain(word: string): string {
-  if (word.startsWith("'")) return word.slice(1, -1)
-  if (word.startsWith('"')) return word.slice(1, -1).replaceAll(/\\(["\\$])/g, '$1')
-  return word.replaceAll(/\\(.)/g, '$1')
+const expanded = (config: ImageRunConfig, word: string, line: string): string =>
+  expandWord(word, environment(config), (why) => bad(line, why))
+
+/** `KEY=value KEY2="two words"`, or the old form `KEY value`. */
+function pairs(config: ImageRunConfig, value: string, line: string): [string, string][] {
+  const wanted = 'it must be KEY=value, with quotes around a value that has spaces'
+  const words = splitWords(value)
+  const old = words[0]?.includes('=') ? null : /^(\S+)\s+([\s\S]+)$/.exec(value)
+  const found = old ? [old] : words.map((word) => /^("(?:[^"\\]|\\.)*"|[^=]*)=([\s\S]*)$/.exec(word))
+  return found.map((match) => {
+    const key = match && expanded(config, match[1]!, line)
+    if (!key) throw bad(line, wanted)
+    return [key, expanded(config, match[2]!, line)]
+  })
 }
