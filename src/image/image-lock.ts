@@ -1,5 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { open } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -51,7 +61,7 @@ export class ImageLock {
     const name = canonicalName(reference)
     if (this.#read().get(name) === digest) return
     // Of the directory: the file itself is replaced, and nothing else is to lie in the user's repository.
-    const directory = await open(dirname(this.file), 'r').catch((error: unknown) => {
+    const directory = await open(dirname(this.#target()), 'r').catch((error: unknown) => {
       throw this.#failed('cannot be written', error)
     })
     try {
@@ -84,9 +94,10 @@ export class ImageLock {
   #write(entries: ReadonlyMap<string, Digest>): void {
     const named = [...entries].map(([name, digest]) => [familiarName(parseReference(name)), { digest }] as const)
     const images = Object.fromEntries(named.sort(([a], [b]) => (a < b ? -1 : 1)))
-    const draft = `${this.file}.${randomBytes(4).toString('hex')}.new`
+    const target = this.#target()
+    const draft = `${target}.${randomBytes(4).toString('hex')}.new`
     try {
-      const mode = (statSync(this.file, { throwIfNoEntry: false })?.mode ?? 0o644) & 0o777
+      const mode = (statSync(target, { throwIfNoEntry: false })?.mode ?? 0o644) & 0o777
       const fd = openSync(draft, 'wx', mode)
       try {
         writeFileSync(fd, `${JSON.stringify({ version: 1, images }, null, 2)}\n`)
@@ -94,11 +105,16 @@ export class ImageLock {
       } finally {
         closeSync(fd)
       }
-      renameSync(draft, this.file)
+      renameSync(draft, target)
     } catch (error) {
       rmSync(draft, { force: true })
       throw this.#failed('cannot be written', error)
     }
+  }
+
+  /** Where the file really lies: a symbolic link stays one. */
+  #target(): string {
+    return statSync(this.file, { throwIfNoEntry: false }) ? realpathSync(this.file) : this.file
   }
 
   #failed(what: string, cause: unknown) {
