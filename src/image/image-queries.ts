@@ -120,6 +120,12 @@ export class ImageQueries {
       .map((row) => row.id)
   }
 
+  /** A manifest, and the blobs that it names. */
+  blobsOf(manifest: Digest): RemovedItem[] {
+    const blobs = this.#db.all<{ digest: Digest }>('SELECT digest FROM image_blobs WHERE manifest = ?', manifest)
+    return [manifest, ...blobs.map((row) => row.digest)].map((item) => ({ kind: 'blob', item, bytes: 0 }))
+  }
+
   /** All that the manifests of an image's id need. */
   itemsOf(record: ImageRecord): RemovedItem[] {
     const blobs = this.#db.all<{ digest: Digest }>(

@@ -62,8 +62,7 @@ export class ImageRemover {
     const removal = new Collected()
     const children = this.#queries.childrenOf(record.id)
     const plan = planRemoval(record, name, { users: this.#usersOf(record.id), children, force })
-    for (const each of plan.untag) this.unname(each, record.id)
-    removal.untagged.push(...plan.untag)
+    this.#unnameAll(plan.untag, record.id, removal)
     if (plan.remove) this.#delete(record, removal, !noPrune)
     return removal
   }
@@ -80,15 +79,39 @@ export class ImageRemover {
     return removal
   }
 
-  unname(name: string, id: Digest): void {
+  /** Gives what of the image went with the name. */
+  unname(name: string, id: Digest): readonly RemovedItem[] {
     this.#db.run('DELETE FROM image_names WHERE name = ?', name)
-    // A second packing of a named image that lost its own last name would be out of everybody's sight.
-    this.#db.run(
-      `DELETE FROM images WHERE id = ?1
+    const items = this.#dropUnseen(id)
+    this.#tellUntagged(name, id)
+    return items
+  }
+
+  #unnameAll(names: readonly string[], id: Digest, removal: Collected): void {
+    for (const name of names) removal.items.push(...this.unname(name, id))
+    removal.untagged.push(...names)
+  }
+
+  /** A second packing of a named image that lost its own last name would be out of everybody's sight. */
+  #dropUnseen(id: Digest): readonly RemovedItem[] {
+    const unseen = this.#db.all<{ manifest: Digest }>(
+      `SELECT manifest FROM images WHERE id = ?1
        AND NOT EXISTS (SELECT 1 FROM image_names WHERE image_names.manifest = images.manifest)
        AND EXISTS (SELECT 1 FROM images AS other JOIN image_names ON image_names.manifest = other.manifest WHERE other.id = ?1)`,
       id,
     )
+    const items = unseen.flatMap(({ manifest }) => this.#queries.blobsOf(manifest))
+    for (const { manifest } of unseen) this.#db.run('DELETE FROM images WHERE manifest = ?', manifest)
+    this.#recordItems(items)
+    return items
+  }
+
+  #recordItems(items: readonly RemovedItem[]): void {
+    for (const { kind, item } of items)
+      this.#db.run('INSERT OR IGNORE INTO removals (kind, item) VALUES (?, ?)', kind, item)
+  }
+
+  #tellUntagged(name: string, id: Digest): void {
     if (!isTagged(name)) return
     const shown = familiarName(parseReference(name))
     this.#journal.append({ type: 'image', action: 'untag', subject: id, attributes: { name: shown } })
@@ -100,27 +123,25 @@ export class ImageRemover {
     if (!record) return true
     if (scope === 'dangling' && record.names.some(isTagged)) return false
     if (this.#usersOf(id).length > 0 || this.#queries.childrenOf(id).length > 0) return false
-    for (const name of record.names) this.unname(name, id)
-    removal.untagged.push(...record.names)
+    this.#unnameAll(record.names, id, removal)
     this.#delete(record, removal, false)
     return true
   }
 
   #delete(record: ImageRecord, removal: Collected, withParents: boolean): void {
     // Before the records go that say it.
-    removal.items.push(...this.#queries.itemsOf(record))
+    const items = this.#queries.itemsOf(record)
+    this.#recordItems(items)
+    removal.items.push(...items)
     this.#db.run('DELETE FROM images WHERE id = ?', record.id)
     this.#owners.forget(record.id)
-    for (const { kind, item } of removal.items)
-      this.#db.run('INSERT OR IGNORE INTO removals (kind, item) VALUES (?, ?)', kind, item)
     removal.deleted.push(record.id)
     this.#journal.append({ type: 'image', action: 'delete', subject: record.id })
     if (!withParents || record.parent === null) return
     const parent = this.#queries.byDigest(record.parent)
     if (!parent || parent.names.some(isTagged)) return
     if (this.#usersOf(parent.id).length > 0 || this.#queries.childrenOf(parent.id).length > 0) return
-    for (const name of parent.names) this.unname(name, parent.id)
-    removal.untagged.push(...parent.names)
+    this.#unnameAll(parent.names, parent.id, removal)
     this.#delete(parent, removal, true)
   }
 }

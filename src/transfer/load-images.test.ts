@@ -142,8 +142,12 @@ test('one configuration packed in two ways is one image', async () => {
   expect(plain.manifest.digest).not.toBe(packed.manifest.digest)
   expect(plain.manifests).toHaveLength(2)
   expect(short(plain.names)).toEqual(['packed:latest', 'plain:latest'])
-  expect(fixture.images.remove('packed')).toMatchObject({ untagged: ['docker.io/library/packed:latest'], deleted: [] })
+  const { items, ...removal } = fixture.images.remove('packed')
+  expect(removal).toEqual({ untagged: ['docker.io/library/packed:latest'], deleted: [] })
   expect(fixture.images.resolve('plain').manifests).toHaveLength(1)
+  // The configuration is that of both.
+  const { removed } = await fixture.content.removeIfUnneeded(items.map(({ item }) => item))
+  expect(removed.toSorted()).toEqual([packed.manifest.digest, ...packed.layers.map(({ digest }) => digest)].toSorted())
   expect(fixture.images.remove(plain.id).deleted).toEqual([plain.id])
   await fixture.content.collectGarbage()
   expectNothing()
