@@ -106,6 +106,20 @@ describe('save', () => {
     }
   })
 
+  test('what skopeo reads with layers packed on the way', async () => {
+    busyboxLayout()
+    const [image] = await loadImages(services, at('made'), { repository: 'busybox' })
+    await saveImages(services, [image!], at('saved.tar'), { format: 'oci-archive', compression: 'zstd' })
+    const [{ mediaType }] = JSON.parse(skopeo('inspect', '--raw', 'oci-archive:saved.tar:v1')).layers
+    expect(mediaType).toBe('application/vnd.oci.image.layer.v1.tar+zstd')
+    skopeo('copy', '--preserve-digests', 'oci-archive:saved.tar:v1', 'dir:read-zstd')
+    expect(json(at('read-zstd/manifest.json')).config.digest).toBe(image!.id)
+    // What skopeo unpacks and packs with gzip is the same image.
+    skopeo('copy', '--dest-compress-format', 'gzip', '--dest-compress', 'oci-archive:saved.tar:v1', 'oci:as-gzip:v1')
+    const [back] = await loadImages(services, at('as-gzip'))
+    expect(back!.id).toBe(image!.id)
+  })
+
   test('what umoci reads as a layout', async () => {
     const layer = await tarOf([{ name: 'hello', body: 'world' }])
     const [image] = await loadImages(

@@ -79,7 +79,7 @@ describe('the command', () => {
   })
 
   test.each([
-    [['no-such-image'], 125],
+    [['--offline', 'no-such-image'], 125],
     [['--network', 'none', 'busybox:local', '/tmp'], 126],
     [['--network', 'none', 'busybox:local', '/no/such/program'], 127],
   ])('run %j ends with %i', async (args, code) => {
