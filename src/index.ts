@@ -59,6 +59,7 @@ export type { Operation } from './progress/operation.ts'
 export type { ProgressEvent } from './progress/progress-event.ts'
 export type { ShortNames } from './reference/short-names.ts'
 export type { LoginStore } from './registry/docker-config-store.ts'
+export type { RegistryLogin } from './registry/list-logins.ts'
 export type {
   CredentialProvider,
   RegistriesOptions,

@@ -100,6 +100,14 @@ export function coreParts(
         openRegistries({ config: options.registries ?? {}, offline: options.offline ?? false, run, env: process.env }),
       )
     }),
+    definePart(t.logins, () => async () => {
+      const [{ listLogins }, { defaultDockerConfig }] = await Promise.all([
+        import('../registry/list-logins.ts'),
+        import('../registry/docker-config.ts'),
+      ])
+      const { dockerConfig = defaultDockerConfig(process.env), ...config } = options.registries ?? {}
+      return listLogins(config, dockerConfig, process.env)
+    }),
     definePart(t.transfer, async (parts) => ({
       content: parts.get(t.content),
       images: parts.get(t.images),

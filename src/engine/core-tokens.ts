@@ -6,6 +6,7 @@ import type { RuntimeDriver } from '../driver-kit/runtime-driver.ts'
 import type { Host } from '../host/host.ts'
 import type { ImageStore } from '../image/image-store.ts'
 import type { NetworkService } from '../network/network-service.ts'
+import type { RegistryLogin } from '../registry/list-logins.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
 import type { SnapshotService } from '../snapshot/snapshot-service.ts'
 import type { EventJournal } from '../state/event-journal.ts'
@@ -38,6 +39,8 @@ export const coreTokens = {
   networks: createToken<NetworkService>('networks'),
   monitor: createToken<MonitorControl>('monitor'),
   registries: createToken<Promise<RegistryClient>>('registries'),
+  /** Read at every question. */
+  logins: createToken<() => Promise<readonly RegistryLogin[]>>('logins'),
   transfer: createToken<Promise<TransferServices>>('transfer'),
   trees: createToken<Promise<TreeServices>>('trees'),
   containerServices: createToken<Promise<ContainerServices>>('container-services'),

@@ -5,6 +5,7 @@ import type { StorageHealth } from '../driver-kit/storage-driver.ts'
 import type { KernelFeatures } from '../host/kernel.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { formatPlatform, hostPlatform } from '../oci/platform.ts'
+import type { RegistryLogin } from '../registry/list-logins.ts'
 import { coreTokens } from './core-tokens.ts'
 import type { Parts } from './parts.ts'
 
@@ -31,6 +32,11 @@ export interface EngineInfo {
     readonly cpus: number
     readonly memoryBytes: number
   }
+  /**
+   * Logins at registries that the engine's options, DOCKER_AUTH_CONFIG and Docker's config.json tell of: names, no secrets.
+   * What credential helpers keep is told by their names only; they are not started.
+   */
+  readonly registries: readonly RegistryLogin[]
   /** Processes that have the root open now. */
   readonly owners: readonly { readonly role: string; readonly pid: number }[]
 }
@@ -72,9 +78,21 @@ export async function readEngineInfo(parts: Parts, call?: CallOptions): Promise<
       cpus: cpus().length,
       memoryBytes: totalmem(),
     },
+    registries: await readLogins(parts),
     owners: parts
       .get(t.owners)
       .living()
       .map(({ role, pid }) => ({ role, pid })),
+  }
+}
+
+/** A file that others have spoilt is no reason to tell nothing else. */
+async function readLogins(parts: Parts): Promise<readonly RegistryLogin[]> {
+  try {
+    return await parts.get(coreTokens.logins)()
+  } catch (error) {
+    const message = 'The logins at registries could not be read.'
+    parts.get(coreTokens.diagnostics)({ level: 'warning', source: 'registries', message, error })
+    return []
   }
 }

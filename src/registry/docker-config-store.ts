@@ -1,20 +1,6 @@
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
-import { dirname } from 'node:path'
-import { registryErrors } from '../errors/registry-errors.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
-import { askHelper, type DockerConfig, helperOf, keysOf, type RunHelper, readConfig } from './docker-config.ts'
+import { askHelper, helperOf, keysOf, type RunHelper, readConfig } from './docker-config.ts'
+import { editConfig } from './edit-config.ts'
 import type { RegistryCredentials } from './registry-options.ts'
 
 /** Where a login was put. */
@@ -45,10 +31,10 @@ export async function storeCredentials(
         : { Username: '<token>', Secret: tokenOf(credentials) }
     const input = JSON.stringify({ ServerURL: key, ...secret })
     await askHelper(run, { helper, command: 'store', input, registry }, call)
-    edit(file, (auths) => ({ ...auths, [key]: {} }))
+    await editConfig(file, (auths) => ({ ...auths, [key]: {} }), call)
     return { file, helper }
   }
-  edit(file, (auths) => ({ ...auths, [key]: asEntry(credentials) }))
+  await editConfig(file, (auths) => ({ ...auths, [key]: asEntry(credentials) }), call)
   return { file, helper: null }
 }
 
@@ -69,7 +55,11 @@ export async function eraseCredentials(
       erased = (await askHelper(run, { helper, command: 'erase', input: key, registry }, call)) !== null || erased
   const held = keys.filter((key) => config.auths && Object.hasOwn(config.auths, key))
   if (held.length > 0)
-    edit(file, (auths) => Object.fromEntries(Object.entries(auths).filter(([key]) => !keys.includes(key))))
+    await editConfig(
+      file,
+      (auths) => Object.fromEntries(Object.entries(auths).filter(([key]) => !keys.includes(key))),
+      call,
+    )
   return held.length > 0 || erased
 }
 
@@ -83,44 +73,3 @@ function asEntry(credentials: RegistryCredentials): object {
 
 const tokenOf = (credentials: Exclude<RegistryCredentials, { readonly username: string }>): string =>
   'identityToken' in credentials ? credentials.identityToken : credentials.registryToken
-
-type Auths = NonNullable<DockerConfig['auths']>
-
-/** Reads, changes and replaces the file without a pause, so that two logins of one process do not undo each other. */
-function edit(file: string, change: (auths: Auths) => Auths): void {
-  const config = readConfig(file) ?? {}
-  const text = `${JSON.stringify({ ...config, auths: change(config.auths ?? {}) }, null, '\t')}\n`
-  try {
-    replace(file, text)
-  } catch (error) {
-    throw registryErrors.error('credentials_not_stored', {
-      message: `${file} could not be written (${(error as NodeJS.ErrnoException).code}). ${registryErrors.codes.credentials_not_stored.help}`,
-      details: { file },
-      cause: error,
-    })
-  }
-}
-
-/** Whole or not at all, readable by its owner alone. A symbolic link stays one. */
-function replace(file: string, text: string): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  const before = statSync(file, { throwIfNoEntry: false })
-  const target = before ? realpathSync(file) : file
-  const draft = `${target}.${process.pid}.new`
-  try {
-    const fd = openSync(draft, 'wx', 0o600)
-    try {
-      writeFileSync(fd, text)
-      fsyncSync(fd)
-    } finally {
-      closeSync(fd)
-    }
-    // Whatever the umask; and root who logs in for somebody does not take the file away from them.
-    chmodSync(draft, 0o600)
-    if (before && process.getuid?.() === 0) chownSync(draft, before.uid, before.gid)
-    renameSync(draft, target)
-  } catch (error) {
-    rmSync(draft, { force: true })
-    throw error
-  }
-}

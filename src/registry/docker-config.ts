@@ -55,7 +55,9 @@ export class DockerConfigCredentials {
 
   async find(registry: string, call?: CallOptions): Promise<RegistryCredentials | null> {
     const text = this.#env['DOCKER_AUTH_CONFIG']
-    const fromEnvironment = text ? inAuths(parse(text, 'DOCKER_AUTH_CONFIG'), registry, 'DOCKER_AUTH_CONFIG') : null
+    const fromEnvironment = text
+      ? inAuths(parseConfig(text, 'DOCKER_AUTH_CONFIG'), registry, 'DOCKER_AUTH_CONFIG')
+      : null
     if (fromEnvironment || this.#file === null) return fromEnvironment
     const config = readConfig(this.#file)
     if (!config) return null
@@ -77,7 +79,7 @@ export class DockerConfigCredentials {
     for (const key of keys.slice(0, 2)) {
       const stdout = await askHelper(this.#run, { helper, command: 'get', input: key, registry }, call)
       if (stdout === null) continue
-      const said = parse(stdout, `docker-credential-${helper}`) as Record<string, unknown>
+      const said = parseConfig(stdout, `docker-credential-${helper}`) as Record<string, unknown>
       const { Username: username, Secret: secret } = said
       if (typeof username !== 'string' || typeof secret !== 'string')
         throw helperFailed(helper, registry, 'answered without Username and Secret')
@@ -140,10 +142,11 @@ export function readConfig(file: string): DockerConfig | null {
     if (code === 'ENOENT' || code === 'ENOTDIR') return null
     throw registryErrors.error('bad_credentials_file', { message: `${file} cannot be read (${code}).`, cause: error })
   }
-  return parse(text, file)
+  return parseConfig(text, file)
 }
 
-function parse(text: string, where: string): DockerConfig {
+/** @throws `registry.bad_credentials_file`, without the text, which holds secrets */
+export function parseConfig(text: string, where: string): DockerConfig {
   let value: unknown
   try {
     value = JSON.parse(text)

@@ -133,6 +133,7 @@ describe('beside other programs', () => {
     })
     await engine.registries.login(server.host, { username: 'me', password: 'secret' })
     expect(await engine.registries.user(server.host)).toBe('me')
+    expect((await engine.info()).registries).toEqual([{ registry: server.host, user: 'me', helper: null }])
 
     const image = await engine.images.get(imageName)
     const pushed = await image.push(`${server.host}/team/app:1`)
