@@ -45,6 +45,18 @@ export async function whileFrozen<T>(
   }
 }
 
+/** What a caller asks for, after what works on the frozen container now: that lets it go on at its end. */
+export async function setPausedInTurn(
+  services: ContainerServices,
+  holder: LocalHolder,
+  record: ContainerRecord,
+  paused: boolean,
+  call?: CallOptions,
+): Promise<void> {
+  using _lock = isRunning(record) ? await waitLock(filesOf(services, record).lock, call) : null
+  await setPaused(services, holder, services.records.require(record.id), paused, call)
+}
+
 async function freeze(
   services: ContainerServices,
   holder: LocalHolder,

@@ -69,7 +69,7 @@ export async function makeImage(
     const plain = await pack(services, trees, image, writer, context)
     await image.packed?.()
     let layer: Descriptor | null = plain && { mediaType: layerType, ...plain }
-    const storing = [plain && compression === 'none' ? writer.commit() : null]
+    const storing: (Promise<unknown> | null)[] = [plain && compression === 'none' ? writer.commit() : null]
     try {
       if (plain && compression !== 'none') {
         await writer.commit()
@@ -91,10 +91,9 @@ export async function makeImage(
         types.manifest,
       )
       // Side by side: the disk takes them as one.
-      const documents = [config, manifest].map(({ bytes, descriptor: { digest, size } }) =>
-        content.ingest([bytes], { lease, signal, expected: { digest, size } }),
-      )
-      await Promise.all([...storing, ...documents])
+      for (const { bytes, descriptor } of [config, manifest])
+        storing.push(content.ingest([bytes], { lease, signal, expected: sizedDigest(descriptor) }))
+      await Promise.all(storing)
       const [made] = await images.createAll([{ manifest: manifest.descriptor, names, parent: image.recordedParent }], {
         lease,
         signal,

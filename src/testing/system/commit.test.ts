@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { CommitOptions, Container, ContainerSpec, Engine, Image, TreeChange } from '../../index.ts'
 import { type BusyboxRoot, busyboxRoot, imageName } from './busybox-engine.ts'
+import { waitFor } from './detached-client.ts'
 
 let fixture: BusyboxRoot
 let engine: Engine
@@ -264,6 +265,16 @@ describe('commit', () => {
     expect((await container.inspect()).status).toBe('paused')
     await container.unpause()
     expect((await container.exec(['echo', 'alive'])).stdout).toBe('alive\n')
+  })
+
+  test('a pause that is asked for meanwhile holds', async () => {
+    const container = await during('dd if=/dev/urandom of=/large bs=1M count=64 2>/dev/null')
+    const committing = container.commit()
+    await waitFor('the commit has frozen it', async () => (await container.inspect()).status === 'paused')
+    await container.pause()
+    await committing
+    expect((await container.inspect()).status).toBe('paused')
+    await container.unpause()
   })
 
   test('several at once of one container', async () => {
