@@ -210,7 +210,10 @@ export class ContainerRecords {
   }
 
   rewriteCopy(id: string): void {
-    this.#db.transaction(() => this.#copy(this.require(id)))
+    this.#db.transaction(() => {
+      const record = this.find(id)
+      if (record && record.status !== 'removing') this.#copy(record)
+    })
   }
 
   /** Writes the copy of a container that outlives its process. */

@@ -53,8 +53,20 @@ export async function setPausedInTurn(
   paused: boolean,
   call?: CallOptions,
 ): Promise<void> {
-  using _lock = isRunning(record) ? await waitLock(filesOf(services, record).lock, call) : null
-  await setPaused(services, holder, services.records.require(record.id), paused, call)
+  if (!isRunning(record)) return setPaused(services, holder, record, paused, call)
+  const { lock: lockFile, mark } = filesOf(services, record)
+  using _lock = await waitLock(lockFile, call)
+  if (existsSync(mark)) await thaw(services, holder, record.id)
+  // Killed on the way, nobody could say that it is paused: then it goes on.
+  writeFileSync(mark, '', { mode: 0o600 })
+  try {
+    await setPaused(services, holder, services.records.require(record.id), paused, call)
+  } catch (error) {
+    if (paused) await thaw(services, holder, record.id)
+    throw error
+  } finally {
+    rmSync(mark, { force: true })
+  }
 }
 
 async function freeze(
@@ -97,7 +109,9 @@ async function thaw(services: ContainerServices, holder: LocalHolder, id: Contai
     // Else it has ended meanwhile.
     if (now && isRunning(now)) throw error
   }
-  services.records.move(record, ['paused'], 'running', {}, { action: 'unpause' })
+  const moved = services.records.move(record, ['paused'], 'running', {}, { action: 'unpause' })
+  // Who died while it recorded the pause may have come as far as the copy.
+  if (!moved) services.records.rewriteCopy(record.id)
 }
 
 const filesOf = ({ paths }: ContainerServices, { id }: ContainerRecord) => ({

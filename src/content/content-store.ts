@@ -121,12 +121,12 @@ export class ContentStore {
    * @throws `content.not_found` at once; `content.digest_mismatch`, `content.damaged` while reading
    */
   openRead(digest: Digest, options: ReadBlobOptions = {}): AsyncIterable<Uint8Array> {
-    return readVerified(this.#layout.blob(digest), this.#require(digest), options)
+    return readVerified(this.#layout.blob(digest), this.require(digest), options)
   }
 
   /** @throws `content.too_large` above `maxBytes`, and what `openRead` throws */
   async readBytes(digest: Digest, options: CallOptions & { readonly maxBytes: number }): Promise<Buffer> {
-    const { size } = this.#require(digest)
+    const { size } = this.require(digest)
     if (size > options.maxBytes)
       throw contentErrors.error('too_large', {
         message: `Blob ${digest} has ${size} bytes, more than the ${options.maxBytes} that are read at once.`,
@@ -187,7 +187,8 @@ export class ContentStore {
     return this.#check.recover(digest, call)
   }
 
-  #require(digest: Digest): Blob {
+  /** Like `stat`. @throws `content.not_found`, `content.damaged` when it was here whole */
+  require(digest: Digest): Blob {
     const blob = this.stat(digest)
     if (blob) return blob
     const known = this.#db.get('SELECT 1 FROM blobs WHERE digest = ?', digest) !== undefined

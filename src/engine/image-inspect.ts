@@ -48,7 +48,7 @@ export interface ImageInspect {
     readonly size: number
     readonly unpackedSize: number | null
   }[]
-  /** Bytes of all its blobs as stored. */
+  /** Bytes of its manifest and layers as stored. */
   readonly storedSize: number
   /** Bytes of the files of all its layers: Docker's size. */
   readonly unpackedSize: number

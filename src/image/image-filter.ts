@@ -1,5 +1,6 @@
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { callErrors } from '../errors/call-errors.ts'
+import { familiarName, parseReference } from '../reference/reference.ts'
 import type { ListedImage } from './image-queries.ts'
 import { isTagged } from './image-record.ts'
 import { namePattern } from './name-pattern.ts'
@@ -11,7 +12,7 @@ export type LabelFilter = string | readonly string[] | Readonly<Record<string, s
 export interface ImageFilter {
   /** Only images without (true) or with (false) a tag. What other images were made from is not dangling. */
   readonly dangling?: boolean | undefined
-  /** Part of a name. */
+  /** Part of a name in its shortest form. */
   readonly name?: string | undefined
   /**
    * Pattern of `repository[:tag]` in its shortest form, or several, of which one must fit: `busybox`, `*:1.*`,
@@ -71,7 +72,7 @@ export async function parseImageFilter(
   return {
     fits: (image) =>
       (dangling === undefined || (dangling ? image.dangling : image.names.some(isTagged))) &&
-      (name === undefined || image.names.some((own) => own.includes(name))) &&
+      (name === undefined || image.names.some((own) => familiarName(parseReference(own)).includes(name))) &&
       (reference === undefined || image.names.some((own) => reference.some((pattern) => pattern(own)))),
     built:
       labels === undefined && !asksTime
@@ -118,7 +119,8 @@ function text(value: unknown, key: string): string {
   throw bad(key, value, 'a text that is not empty')
 }
 
-function imageText(value: unknown, key: string): string {
+/** A name, an id or a handle. @throws `call.bad_option` */
+export function imageText(value: unknown, key: string): string {
   if (typeof value === 'object' && value !== null && 'id' in value) return text(value.id, key)
   return text(value, key)
 }

@@ -66,7 +66,7 @@ export class ImageRecord implements ImageFacts {
     this.#content = content
   }
 
-  /** Bytes of all its blobs as stored. */
+  /** Bytes of its manifest and layers as stored. */
   get storedSize(): number {
     return this.layers.reduce((sum, layer) => sum + layer.size, this.manifest.size)
   }

@@ -1,6 +1,7 @@
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { callErrors } from '../errors/call-errors.ts'
 import { transferErrors } from '../errors/transfer-errors.ts'
+import { imageText } from '../image/image-filter.ts'
 import { type ImageLifetime, imageLifetimes } from '../image/image-owners.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { type ImageFormat, type LayerCompression, layerTypeOf } from '../oci/layer-types.ts'
@@ -35,8 +36,8 @@ export interface CommitOptions extends NewImageOptions {
 
 /** How to make one layer of several. */
 export interface SquashOptions extends NewImageOptions {
-  /** An image whose layers are the lowest ones of this: they stay as they are. Default: every layer is squashed. */
-  readonly from?: string | undefined
+  /** An image (name, id or handle) whose layers are the lowest ones of this: they stay as they are. Default: every layer is squashed. */
+  readonly from?: string | { readonly id: string } | undefined
 }
 
 /** @throws `call.unknown_option`, `call.bad_option`, `transfer.unsupported_compression` */
@@ -63,7 +64,7 @@ export function checkCommitOptions(options: unknown) {
 
 /** @throws `call.unknown_option`, `call.bad_option`, `transfer.unsupported_compression` */
 export const checkSquashOptions = (options: unknown) =>
-  parseOptionObject('image.squash', options, { ...newImage, from: text })
+  parseOptionObject('image.squash', options, { ...newImage, from: imageText })
 
 /** @throws `call.unknown_option`, `call.bad_option`, `transfer.unsupported_compression` */
 export const checkPushOptions = (options: unknown) =>

@@ -7,9 +7,11 @@ import type { TransferServices } from './transfer-services.ts'
 /**
  * Unpacks those layers of an image that are not unpacked: a commit leaves that to the first container, and trees can be
  * lost. Gives the chain id of the whole; null for an image without layers.
+ *
+ * @throws `image.not_found` when it was removed meanwhile, `content.damaged` when a blob is lost, `layer.*`
  */
 export async function ensureUnpacked(
-  services: Pick<TransferServices, 'content' | 'unpacker'>,
+  services: Pick<TransferServices, 'content' | 'images' | 'unpacker'>,
   storage: SnapshotService,
   image: ImageRecord,
   call?: CallOptions,
@@ -19,9 +21,12 @@ export async function ensureUnpacked(
   if (top === undefined) return null
   if (storage.hasChain(top)) return top
   throwIfAborted(call, 'Unpacking an image')
-  const { content, unpacker } = services
+  const { content, images, unpacker } = services
   await content.withLease(async (lease) => {
     for (const { digest } of image.layers) lease.addBlob(digest)
+    // Before the lease held them somebody may have removed it.
+    images.resolve(image.id)
+    for (const [at, { digest }] of image.layers.entries()) if (!storage.hasChain(chain[at]!)) content.require(digest)
     const layers = image.layers.map(({ diffId, digest, size }, at) => ({
       diffId,
       chainId: chain[at]!,

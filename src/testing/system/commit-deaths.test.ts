@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Engine } from '../../index.ts'
+import type { Container, Engine } from '../../index.ts'
 import { type BusyboxRoot, busyboxRoot, imageName } from './busybox-engine.ts'
 import { moments, momentsTimeout, randomNumbers } from './random-moments.ts'
 
@@ -20,9 +20,9 @@ afterAll(async () => {
 /** A tenth of the usual number: each of them opens an engine twice. */
 const rounds = Math.ceil(moments / 10)
 
-/** Commits in another process until it is killed at some moment. */
-async function killedCommitting(id: string, seed: number): Promise<void> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'commit-child.ts'), fixture.root, id], {
+/** Commits, or pauses and resumes, in another process until it is killed at some moment. */
+async function killedCommitting(id: string, seed: number, what: 'commit' | 'pause' = 'commit'): Promise<void> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'commit-child.ts'), fixture.root, id, what], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   await once(child.stdout, 'data')
@@ -74,24 +74,48 @@ test('SIGKILL in the middle of a commit leaves nothing half made', { timeout: mo
   expect(await copy.wait()).toMatchObject({ exitCode: 0 })
 })
 
+/** A detached container that counts its turns in a file. */
+async function startBeating(prepare: string): Promise<string> {
+  await using engine = await fixture.open()
+  const loop = 'beat=0; while true; do beat=$((beat+1)); echo $beat > /beat; usleep 5000; done'
+  const container = await engine.containers.run({
+    image: imageName,
+    command: ['sh', '-c', `${prepare}; ${loop}`],
+    lifetime: 'detached',
+    networks: 'none',
+    stopTimeout: 0,
+  })
+  return container.keep().id
+}
+
+async function beats(container: Container): Promise<boolean> {
+  const { paths } = await container.inspect()
+  const read = () => readFileSync(join(paths.mergedRoot!, 'beat'), 'utf8')
+  const before = read()
+  await sleep(60)
+  return read() !== before
+}
+
+test('a pause or its end that is killed on the way happened or did not', { timeout: momentsTimeout }, async () => {
+  const id = await startBeating('true')
+  for (let seed = 1; seed <= rounds / 2; seed++) {
+    await killedCommitting(id, seed * 17, 'pause')
+    await using engine = await fixture.open()
+    const container = await engine.containers.get(id)
+    const { status } = await container.inspect()
+    expect({ seed, status, beats: await beats(container) }).toEqual({ seed, status, beats: status === 'running' })
+    if (status === 'paused') await container.unpause()
+    expect({ seed, beats: await beats(container) }).toEqual({ seed, beats: true })
+    await expectWhole(engine, seed)
+  }
+  await using engine = await fixture.open()
+  await (await engine.containers.get(id)).remove({ force: true })
+})
+
 test(
   'a detached container that was frozen for a commit goes on when the committer is killed',
   async () => {
-    let id: string
-    {
-      await using engine = await fixture.open()
-      const script =
-        'seq 300000 > /numbers; beat=0; while true; do beat=$((beat+1)); echo $beat > /beat; usleep 5000; done'
-      const container = await engine.containers.run({
-        image: imageName,
-        command: ['sh', '-c', script],
-        lifetime: 'detached',
-        networks: 'none',
-        stopTimeout: 0,
-      })
-      container.keep()
-      id = container.id
-    }
+    const id = await startBeating('seq 300000 > /numbers')
     let frozen = 0
     for (let seed = 1; seed <= rounds / 2 || (frozen === 0 && seed < 100); seed++) {
       await killedCommitting(id, seed * 31)
@@ -102,10 +126,7 @@ test(
       for await (const { action, subject } of engine.events({ types: ['container'], follow: false }))
         if (subject === id && /pause|commit/.test(action)) events.push(action)
       if (events.slice(0, -1).at(-1) === 'pause' && events.at(-1) === 'unpause') frozen++
-      const beat = async () => (await container.exec(['cat', '/beat'])).stdout
-      const before = await beat()
-      await sleep(60)
-      expect(await beat()).not.toBe(before)
+      expect(await beats(container)).toBe(true)
       await expectWhole(engine, seed)
     }
     expect(frozen).toBeGreaterThan(0)

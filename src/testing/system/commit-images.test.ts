@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Container, ContainerSpec, Engine, Image } from '../../index.ts'
@@ -204,7 +204,7 @@ describe('squash', () => {
     expect(listing).toContain('.wh.secret')
     expect(listing).not.toContain('middle')
     // From itself on there is nothing to squash.
-    const same = await image.squash({ from: image.id })
+    const same = await image.squash({ from: image })
     expect((await same.inspect()).layers).toEqual((await image.inspect()).layers)
   })
 
@@ -270,4 +270,12 @@ test('an editor is installed in a container, and the container becomes an image 
     'cat /etc/editor/rc /var/lib/packages/list; ls /usr/share/editor | wc -l; test -x /usr/bin/editor; test ! -e /packages'
   expect(await textOf(await ran(check, { image: 'john/with-editor:v1' }))).toEqual(['set tabs=2', 'editor', '200'])
   expect(existsSync(join(source, 'editor.tar'))).toBe(true)
+})
+
+test('a layer that is lost before the first container needs it is told as that', async () => {
+  const image = await (await ran('echo lost > /lost')).commit()
+  const { digest } = (await image.inspect()).layers.at(-1)!
+  rmSync(join(fixture.root, 'content/blobs/sha256', digest.slice('sha256:'.length)))
+  await expect(engine.containers.create({ image })).rejects.toMatchObject({ code: 'content.damaged' })
+  await image.remove()
 })
