@@ -35,6 +35,7 @@ export interface RuntimeExit {
 export interface RuntimeExec {
   /** Its pid on the host. */
   readonly pid: number
+  /** Until it settles it keeps this process alive, as a child process does. */
   readonly exited: Promise<{ readonly exitCode: number; readonly signal: string | null }>
   /** Signals this process only. */
   kill(signal: number): Promise<void>

@@ -142,6 +142,8 @@ export class OciTask implements RuntimeTask {
         started.startTime === null
           ? null
           : { pid: started.pid!, startTime: started.startTime, bootId: this.#parts.init.bootId }
+      // Until its end, as a child process does: its streams may be at theirs before.
+      started.runtime.ref()
       return {
         pid: started.pid!,
         exited: started.runtime.exited.then(({ code }) => {

@@ -73,6 +73,14 @@ describe('detached containers', () => {
     expect(stdout).toBe('removed\n')
   })
 
+  test('a process with nothing else to do stays for what it waits for', async () => {
+    const script = "trap 'exit 9' TERM; i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done"
+    const { id } = (await run(script)).keep()
+    const child = join(import.meta.dirname, 'lone-waits-child.ts')
+    const { stdout } = await execute(process.execPath, [child, fixture.root, id])
+    expect(stdout.split('\n')).toEqual(['exec 7', 'logs', 'wait 9', 'end', ''])
+  })
+
   test('run to their end in the monitor, which leaves when nothing is left', async () => {
     const container = await run('echo out; echo err >&2; exit 5')
     expect(await container.wait()).toMatchObject({ exitCode: 5 })
