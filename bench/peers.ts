@@ -25,6 +25,11 @@ export class Peer {
     spawnSync(file, [...before, 'rmi', '-f', image], { stdio: 'ignore', env: this.#env })
   }
 
+  /** Ends containers at once and removes them. */
+  remove(...containers: readonly string[]): void {
+    this.output('rm', '-f', ...(this.name === 'podman' ? ['-t', '0'] : []), ...containers)
+  }
+
   spawn(args: readonly string[], stdio: 'ignore' | 'pipe' = 'ignore'): ChildProcess {
     const [file, ...before] = this.#command
     return spawn(file, [...before, ...args], { stdio: ['ignore', stdio, 'ignore'], env: this.#env })

@@ -76,7 +76,7 @@ export const burst: RowGroup = {
               names.map((id) => peer.run('run', '-d', '--name', id, '--network', 'none', peerImage, ...sleep)),
             ),
           )
-          peer.output('rm', '-f', ...names)
+          peer.remove(...names)
           return took
         },
       })),

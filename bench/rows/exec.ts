@@ -23,11 +23,11 @@ async function withRuntime(setting: Setting, runtime: 'crun' | 'runc'): Promise<
     { name: 'tscontainer', once: () => timed(() => container.exec(['/bin/true'])) },
     { name: 'bare', once: () => shell.time(`${runtime} exec ${bare.id} /bin/true`) },
   ]
-  const started: (() => unknown)[] = []
+  const started: (() => void)[] = []
   if (runtime === 'crun')
     for (const peer of setting.peers) {
       const id = peer.output('run', '-d', '--network', 'none', peerImage, ...sleep)
-      started.push(() => peer.output('rm', '-f', id))
+      started.push(() => peer.remove(id))
       contestants.push({ name: peer.name, once: () => timed(() => peer.run('exec', id, '/bin/true')) })
     }
   try {

@@ -37,7 +37,13 @@ export class Database implements Disposable {
   constructor(file: string, describe: (error: unknown) => unknown = (error) => error) {
     this.#describe = describe
     this.#db = new DatabaseSync(file, { timeout: 20_000 })
-    this.#db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;')
+    try {
+      this.#db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;')
+    } catch (error) {
+      // Else the collector would, some time later: until then its descriptors and locks would stay.
+      this.#db.close()
+      throw error
+    }
     this.#reserve = `${file}-reserve`
     this.#fillReserve()
   }

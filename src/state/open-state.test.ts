@@ -4,6 +4,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -25,6 +26,16 @@ beforeEach(() => {
   paths = new RootPaths(root)
 })
 afterEach(() => rmSync(join(root, '..'), { recursive: true, force: true }))
+
+/** Of this process. */
+const openFiles = () =>
+  readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`)
+    } catch {
+      return ''
+    }
+  })
 
 const idOf = () => {
   using state = openState(root)
@@ -63,6 +74,7 @@ describe('a data root', () => {
     const before = names()
     expect(() => openState(root)).toThrow(expect.objectContaining({ code: 'state.corrupt', kind: 'data_loss' }))
     expect(names()).toEqual(before)
+    expect(openFiles().filter((path) => path.startsWith(root))).toEqual([])
   })
 
   test('on a network file system is refused by its name, and nothing is made', () => {
