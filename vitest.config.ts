@@ -5,6 +5,9 @@ import { defineConfig } from 'vitest/config'
 const conditions = ['tscontainer-source', 'node', 'import', 'module', 'default']
 const execArgv = ['--conditions=tscontainer-source']
 
+/** Tests in throw-away machines, side by side. */
+const inMachines = ['src/testing/system/pure-v2.test.ts', 'src/testing/system/storage-vm.test.ts']
+
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
@@ -38,16 +41,24 @@ export default defineConfig({
         test: {
           name: 'system',
           include: ['src/testing/system/**/*.test.ts'],
-          // The kernel for the throw-away machine exists for x86-64 only.
-          exclude:
-            process.arch === 'x64'
-              ? []
-              : ['src/testing/system/pure-v2.test.ts', 'src/testing/system/storage-vm.test.ts'],
+          exclude: inMachines,
           pool: 'forks',
           fileParallelism: false,
           execArgv,
           testTimeout: 300_000,
           hookTimeout: 300_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'vm',
+          include: inMachines,
+          pool: 'forks',
+          // A machine has one processor.
+          maxWorkers: 2,
+          execArgv,
+          hookTimeout: 600_000,
         },
       },
     ],

@@ -154,6 +154,8 @@ const parts: readonly Part[] = [
   { name: 'unit', run: () => vitest('unit', 15) },
   { name: 'root', run: () => vitest('root', 40) },
   { name: 'system', run: () => vitest('system', process.env['TSCONTAINER_FULL'] ? 180 : 40) },
+  // The kernel of the throw-away machines exists for x86-64 only.
+  ...(process.arch === 'x64' ? [{ name: 'vm', run: () => vitest('vm', 20) }] : []),
   {
     name: 'examples',
     run: async () => {

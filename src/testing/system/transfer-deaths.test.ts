@@ -14,7 +14,7 @@ import { momentsTimeout, randomNumbers } from './random-moments.ts'
 import { TransferProcess } from './transfer-process.ts'
 
 const full = process.env['TSCONTAINER_FULL'] === '1'
-const deaths = Number(process.env['TSCONTAINER_MOMENTS'] ?? (full ? 400 : 64))
+const deaths = Number(process.env['TSCONTAINER_MOMENTS'] ?? (full ? 400 : 40))
 
 let server: RegistryServer
 let proxy: FaultyProxy
