@@ -3,7 +3,7 @@ import type { ContainerId } from '../driver-kit/ids.ts'
 import { bootId, isAlive } from '../host/process-identity.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { readBundleSpec } from './bundle-spec.ts'
-import type { ContainerCopies } from './container-copies.ts'
+import { type ContainerCopies, saySame } from './container-copies.ts'
 import type { ContainerRecord } from './container-record.ts'
 import type { ContainerServices } from './services.ts'
 
@@ -109,10 +109,10 @@ function compare(
   { repair }: CheckContainersOptions,
 ): string | null {
   const copy = copies.read(record.id)
-  if (typeof copy === 'object' && same(copy, record)) return null
+  if (typeof copy === 'object' && saySame(copy, record)) return null
   // It moves just now, or has been removed.
   const now = services.records.find(record.id)
-  if (now === null || now.status === 'removing' || !same(now, record)) return null
+  if (now === null || now.status === 'removing' || !saySame(now, record)) return null
   if (typeof copy !== 'object') {
     if (repair) services.records.rewriteCopy(record.id)
     return `The copy of the record of container ${record.name} is ${copy}.`
@@ -139,8 +139,3 @@ const runsNow = (copy: ContainerRecord): boolean =>
   copy.pid !== null &&
   copy.pidStart !== null &&
   isAlive({ pid: copy.pid, startTime: copy.pidStart, bootId: bootId() })
-
-function same(copy: ContainerRecord, record: ContainerRecord): boolean {
-  const text = (one: ContainerRecord) => JSON.stringify({ ...one, owner: null, holder: null }, Object.keys(one).sort())
-  return text(copy) === text(record) && JSON.stringify(copy.spec) === JSON.stringify(record.spec)
-}

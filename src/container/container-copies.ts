@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ContainerId } from '../driver-kit/ids.ts'
 import { errnoOf } from '../errors/host-errors.ts'
@@ -53,9 +53,22 @@ export class ContainerCopies {
     }
   }
 
+  /** Whether the copy says what the record says; true when there is nowhere to keep one. */
+  isCurrent(record: ContainerRecord): boolean {
+    const copy = this.read(record.id)
+    if (typeof copy === 'object') return saySame(copy, record)
+    return !existsSync(this.#paths.container(record.id))
+  }
+
   #file(id: string): string {
     return join(this.#paths.container(id), fileName)
   }
+}
+
+/** Owner and holder are no part of a copy. */
+export function saySame(copy: ContainerRecord, record: ContainerRecord): boolean {
+  const text = (one: ContainerRecord) => JSON.stringify({ ...one, owner: null, holder: null }, Object.keys(one).sort())
+  return text(copy) === text(record) && JSON.stringify(copy.spec) === JSON.stringify(record.spec)
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>

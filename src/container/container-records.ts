@@ -44,6 +44,9 @@ export const durabilityOf = (lifetime: Lifetime): Durability => (lifetime === 'd
 
 const idPrefix = /^[a-f0-9]{1,64}$/
 
+/** Whether the container outlives its process. */
+const keepsCopy = ({ lifetime, keep }: ContainerRecord): boolean => lifetime === 'detached' || keep
+
 /** The container table: the claims on ids and names, and the state machine. One writer wins; the others get a conflict. */
 export class ContainerRecords {
   readonly #db: Database
@@ -216,9 +219,17 @@ export class ContainerRecords {
     })
   }
 
+  /** Makes the copies say what the records say, after a kill between the two. */
+  settleCopies(): void {
+    for (const record of this.all()) {
+      const hasCopy = record.status !== 'creating' && record.status !== 'removing'
+      if (hasCopy && keepsCopy(record) && !this.#copies.isCurrent(record)) this.rewriteCopy(record.id)
+    }
+  }
+
   /** Writes the copy of a container that outlives its process. */
   #copy(record: ContainerRecord): void {
-    if (record.lifetime === 'detached' || record.keep) this.#copies.write(record)
+    if (keepsCopy(record)) this.#copies.write(record)
   }
 
   rename(record: ContainerRecord, name: string): void {

@@ -6,6 +6,7 @@ import { coreTokens } from './core-tokens.ts'
 import { freeLeftOver } from './free-removed.ts'
 import type { Parts } from './parts.ts'
 import { removeAbandonedImages } from './remove-abandoned-images.ts'
+import { settleCopies } from './settle-copies.ts'
 import { sweepAbandoned, sweepCgroups } from './sweep-cgroups.ts'
 import { sweepScratch } from './sweep-scratch.ts'
 
@@ -30,6 +31,7 @@ export async function collectEngineGarbage(parts: Parts, call?: CallOptions): Pr
     swept.owners.map(({ id }) => id),
     call,
   )
+  await settleCopies(parts, swept.owners)
   for (const owner of swept.owners) {
     await sweepCgroups(parts.get(t.host).cgroups, owner.id)
     sweepScratch(parts.get(t.state).paths, owner.id)

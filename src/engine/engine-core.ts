@@ -38,6 +38,7 @@ import type { ContainerPruneFilter, ContainersPruneReport } from './removal-repo
 import { removeAbandonedImages } from './remove-abandoned-images.ts'
 import { requirePrivilege } from './require-privilege.ts'
 import { resetEngine } from './reset-engine.ts'
+import { settleCopies } from './settle-copies.ts'
 import { sweepCgroups } from './sweep-cgroups.ts'
 import { sweepScratch } from './sweep-scratch.ts'
 import { wire } from './wiring.ts'
@@ -60,12 +61,17 @@ export class EngineCore implements AsyncDisposable {
     this.#scope = scope
   }
 
-  static async open(options: ParsedEngineOptions, call?: CallOptions): Promise<EngineCore> {
+  /** `repair`: what copies know more than the records is left for the check to take over. */
+  static async open(
+    options: ParsedEngineOptions,
+    call?: CallOptions,
+    purpose: 'use' | 'repair' = 'use',
+  ): Promise<EngineCore> {
     requirePrivilege()
     const scope = new Scope()
     try {
       const parts = wire([...coreParts(options, 'engine', scope), ...(options.parts ?? [])])
-      const containers = await raceAbort(start(parts, scope), call?.signal, 'Engine.open')
+      const containers = await raceAbort(start(parts, scope, purpose), call?.signal, 'Engine.open')
       return new EngineCore(parts, containers, scope)
     } catch (error) {
       await scope[Symbol.asyncDispose]()
@@ -165,19 +171,19 @@ export class EngineCore implements AsyncDisposable {
   }
 }
 
-async function start(parts: Parts, scope: Scope): Promise<ContainerCore> {
+async function start(parts: Parts, scope: Scope, purpose: 'use' | 'repair'): Promise<ContainerCore> {
   // The launcher's thread comes up on another processor meanwhile.
   parts.get(coreTokens.host).prepare()
   parts.get(coreTokens.owner)
   const containers = await parts.get(coreTokens.containers)
   scope.defer(() => removeAbandonedImages(parts, 'leaving'))
   scope.defer(() => containers[Symbol.asyncDispose]())
-  await sweep(parts, containers)
+  await sweep(parts, containers, purpose)
   return containers
 }
 
 /** Takes back what dead processes left. */
-async function sweep(parts: Parts, { services, holder }: ContainerCore): Promise<void> {
+async function sweep(parts: Parts, { services, holder }: ContainerCore, purpose: 'use' | 'repair'): Promise<void> {
   const t = coreTokens
   const owners = parts.get(t.owners)
   const report = await sweepDeadOwners(services, holder, owners)
@@ -185,6 +191,7 @@ async function sweep(parts: Parts, { services, holder }: ContainerCore): Promise
   const dead = report.owners.map((owner) => owner.id)
   await storage.sweep(dead)
   parts.get(t.content).adopt(dead)
+  if (purpose === 'use') await settleCopies(parts, report.owners)
   for (const owner of report.owners) {
     await sweepCgroups(parts.get(t.host).cgroups, owner.id)
     sweepScratch(parts.get(t.state).paths, owner.id)

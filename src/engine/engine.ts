@@ -98,7 +98,7 @@ export class Engine implements AsyncDisposable {
     let rebuilt = await EngineCore.rebuildRecords(parsed, false, call)
     for (;;) {
       try {
-        await using engine = await Engine.open(options, call)
+        await using engine = new Engine(await EngineCore.open(parsed, call, 'repair'))
         const { problems } = await engine.check({ ...check, repair: true }, call)
         return { problems: [...(rebuilt?.problems ?? []), ...problems], setAside: rebuilt?.setAside ?? null }
       } catch (error) {

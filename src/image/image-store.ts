@@ -243,6 +243,13 @@ export class ImageStore {
     })
   }
 
+  /** Makes the index say what the records say, after a kill between the two. */
+  settleIndex(): void {
+    this.#db.transaction(() => {
+      if (!this.index.isCurrent()) this.index.write()
+    })
+  }
+
   lifetimeOf(id: Digest): ImageLifetime {
     return this.#owners.lifetimeOf(id)
   }

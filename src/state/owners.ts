@@ -13,6 +13,8 @@ export interface OwnerRecord {
   readonly id: string
   readonly role: OwnerRole
   readonly pid: number
+  /** Of the boot of the machine in which it ran. */
+  readonly bootId: string
 }
 
 /** This process's registration: everything it holds is recorded under `id`. */
@@ -107,7 +109,7 @@ export class Owners {
   }
 
   #all(): OwnerRecord[] {
-    return this.#db.all<OwnerRecord & Record<string, unknown>>('SELECT id, role, pid FROM owners')
+    return this.#db.all<OwnerRecord & Record<string, unknown>>('SELECT id, role, pid, boot_id AS bootId FROM owners')
   }
 
   #leave(id: string, lock: FileLock): void {
