@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Bundle, DriverContext, LaunchRequest, RuntimeSpec, Stdio } from 'tscontainer/driver-kit'
 import { bundleFiles } from './bundle-files.ts'
 import { isSystemdPath } from './cgroup-path.ts'
@@ -29,13 +29,14 @@ export class CommandLine {
       join(directory, bundleFiles.pid),
       id,
     ]
-    const request = { root, file: this.#binary, args, env: this.#env(lifetime), session: 'own' as const }
+    const request = { root, file: this.#binary, args, env: this.#env(directory, lifetime), session: 'own' as const }
     return { ...request, stdio: descriptors(bundle.stdio) }
   }
 
   exec(id: string, spec: RuntimeSpec, files: ExecFiles, stdio: Stdio, lifetime: Bundle['lifetime']): LaunchRequest {
     const args = [...this.#global(spec, files.log), 'exec', '--process', files.process, '--pid-file', files.pid, id]
-    return { file: this.#binary, args, env: this.#env(lifetime), session: 'own', stdio: descriptors(stdio) }
+    const env = this.#env(dirname(files.process), lifetime)
+    return { file: this.#binary, args, env, session: 'own', stdio: descriptors(stdio) }
   }
 
   update(id: string, spec: RuntimeSpec, resources: string, log: string): LaunchRequest {
@@ -43,7 +44,7 @@ export class CommandLine {
     return {
       file: this.#binary,
       args,
-      env: this.#env('detached'),
+      env: this.#env(dirname(resources), 'detached'),
       session: 'own',
       stdio: ['ignore', 'ignore', 'ignore'],
     }
@@ -63,11 +64,20 @@ export class CommandLine {
   }
 
   // Nothing else of ours: not even the socket on which systemd waits for a service's notice.
-  #env(lifetime: Bundle['lifetime']): Readonly<Record<string, string>> {
-    const path = { PATH: process.env['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' }
-    return lifetime === 'process' ? { ...path, ...this.#context.launchEnv } : path
+  #env(scratch: string, lifetime: Bundle['lifetime']): Readonly<Record<string, string>> {
+    const env = runtimeEnv(scratch)
+    return lifetime === 'process' ? { ...env, ...this.#context.launchEnv } : env
   }
 }
+
+/**
+ * crun mounts itself on a file that it makes for a moment: where the container's files are, so that it goes with them when
+ * crun is killed in that moment. Source: crun, src/libcrun/cloned_binary.c.
+ */
+export const runtimeEnv = (scratch: string): Readonly<Record<string, string>> => ({
+  PATH: process.env['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  _LIBCONTAINER_STATEDIR: scratch,
+})
 
 export interface ExecFiles {
   readonly process: string

@@ -18,6 +18,7 @@ import {
   type RuntimeSpec,
   stringifyRuntimeJson,
 } from 'tscontainer/driver-kit'
+import { runtimeEnv } from './command-line.ts'
 import { judgeVersion } from './minimum-versions.ts'
 import type { OciCliOptions } from './options.ts'
 import { readRuntimeLog } from './runtime-log.ts'
@@ -124,7 +125,7 @@ async function runTrial(context: DriverContext, path: string, call?: CallOptions
         root: { target: root, mounts: [{ type: 'bind', source: '/', options: ['rbind', 'ro', 'rprivate'] }] },
         file: path,
         args: ['--root', join(bundle, 'state'), '--log', log, '--log-format', 'json', 'run', '--bundle', bundle, id],
-        env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', ...context.launchEnv },
+        env: { ...runtimeEnv(bundle), ...context.launchEnv },
         session: 'own',
         stdio: ['ignore', 'ignore', 'ignore'],
       },
