@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { DriverHost } from '../driver-kit/driver-host.ts'
 import { errnoOf, fromNodeError } from '../errors/host-errors.ts'
@@ -65,16 +65,23 @@ export class HostClaims {
     return removed
   }
 
-  /** `collect`, and the host's forwarding as it was when no bridge of any root is left. */
+  /** `collect`, rules whose bridge somebody has removed, and the host's forwarding as it was when no bridge is left. */
   async collectAll(): Promise<string[]> {
+    // No root of this host has ever made a bridge.
+    if (!existsSync(this.#directory)) return []
     const removed = await this.collect()
-    if (removed.length === 0) return removed
-    // Whoever holds it is making a bridge, which needs forwarding.
+    // Whoever holds it is making a bridge, which needs rules and forwarding.
     using lock = tryLock(networksLock(dirname(this.#directory)))
-    const left = (await this.#host.links.list()).some(
-      ({ kind, alias }) => kind === 'bridge' && alias?.startsWith('tscontainer:'),
-    )
-    if (lock && !left) await this.#host.firewall.restoreForwarding()
+    if (!lock) return removed
+    const { links, firewall } = this.#host
+    const present = await links.list()
+    for (const bridge of await firewall.listBridges()) {
+      if (present.some(({ name }) => name === bridge)) continue
+      await firewall.removeBridge(bridge)
+      removed.push(bridge)
+    }
+    const left = present.some(({ kind, alias }) => kind === 'bridge' && alias?.startsWith('tscontainer:'))
+    if (removed.length > 0 && !left) await firewall.restoreForwarding()
     return removed
   }
 

@@ -318,6 +318,19 @@ describe('many', () => {
     expect(new Set(hostObjects().links.filter((name) => name.startsWith('tscbr'))).size).toBe(2)
   })
 
+  test('rules whose bridge somebody has removed go, and come back with it', async () => {
+    await using root = newRoot()
+    await (await root.attach('a')).release()
+    const [bridge] = await root.host.firewall.listBridges()
+    await root.host.links.remove(bridge!)
+    expect(await root.host.firewall.listBridges()).toEqual([bridge])
+    expect(await root.service.collectOrphans()).toEqual([bridge])
+    expect(await root.host.firewall.listBridges()).toEqual([])
+    await root.service.detach('a')
+    await (await root.attach('a')).release()
+    expect(await root.host.firewall.listBridges()).toEqual([bridge])
+  })
+
   test('two processes on one root agree on the bridge and share its addresses', async () => {
     await using root = newRoot()
     using other = openState(root.state.paths.root)
