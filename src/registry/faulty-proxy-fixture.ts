@@ -22,6 +22,7 @@ export class FaultyProxy implements AsyncDisposable {
   cuts = 0
   /** Bytes of blobs. */
   sent = 0
+  readonly #serving = new Set<Promise<void>>()
 
   private constructor(server: Server, target: string) {
     this.#server = server
@@ -35,8 +36,17 @@ export class FaultyProxy implements AsyncDisposable {
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     const proxy = new FaultyProxy(server, target)
-    server.on('request', (incoming, outgoing) => void proxy.#serve(incoming, outgoing).catch(() => outgoing.destroy()))
+    server.on('request', (incoming, outgoing) => {
+      const serving = proxy.#serve(incoming, outgoing).catch(() => void outgoing.destroy())
+      proxy.#serving.add(serving)
+      void serving.finally(() => proxy.#serving.delete(serving))
+    })
     return proxy
+  }
+
+  /** Waits until nothing is being sent: after a client's death it notices only at the next piece. */
+  async idle(): Promise<void> {
+    while (this.#serving.size > 0) await Promise.all(this.#serving)
   }
 
   async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {

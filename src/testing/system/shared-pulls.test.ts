@@ -103,6 +103,7 @@ describe('several processes that pull one image', () => {
       await puller.until((line) => line.type === 'bytes' && line.done > death * 700_000)
       await puller.kill()
     }
+    await proxy.idle()
     const missing = image.blobBytes - storedBytes(root, image)
     expect(missing).toBeLessThan(image.blobBytes / 2)
     proxy.sent = 0

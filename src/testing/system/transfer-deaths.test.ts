@@ -48,8 +48,7 @@ const open = () => Engine.open({ root, registries: { dockerConfig: null }, diagn
 
 /** Brings what is missing and no byte more, looks whether it runs, and takes everything away again. */
 async function finish(engine: Engine): Promise<void> {
-  // The proxy goes on for a moment after its client has left.
-  for (let seen = -1; seen !== proxy.sent; await sleep(60)) seen = proxy.sent
+  await proxy.idle()
   const before = proxy.sent
   const stored = storedBytes(root, image)
   const pulled = await engine.images.pull(name())
