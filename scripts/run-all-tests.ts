@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, join, relative } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import { parseArgs } from 'node:util'
+import { parseArgs, stripVTControlCharacters } from 'node:util'
 
 /**
  * Runs every check and test and adds them up. Each part runs whatever the ones before it gave; the last line printed is
@@ -25,18 +26,27 @@ interface Part {
 const repository = join(import.meta.dirname, '..')
 const results = join(repository, '.tmp/results')
 
+/** What vitest says when the process of a test file dies. Its reports do not hold it. */
+const death = /Worker exited unexpectedly.*/g
+
 /** Runs a program with our output; true when it exited with 0 in time. Past the deadline its whole group is ended. */
 async function succeeds(
   file: string,
   args: readonly string[],
   minutes: number,
   env: Readonly<Record<string, string>> = {},
+  deaths: string[] = [],
 ): Promise<boolean> {
   const child = spawn(file, args, {
     cwd: repository,
     env: { ...process.env, ...env },
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', 'inherit', 'pipe'],
     detached: true,
+  })
+  let errors = ''
+  child.stderr.setEncoding('utf8').on('data', (piece: string) => {
+    process.stderr.write(piece)
+    errors += piece
   })
   const endGroup = () => {
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL')
@@ -55,6 +65,9 @@ async function succeeds(
       child.once('exit', (code) => resolve(code === 0))
     })
   } finally {
+    // Not `close`: something that it left behind may hold the pipe.
+    await sleep(100)
+    deaths.push(...(stripVTControlCharacters(errors).match(death) ?? []))
     clearTimeout(deadline)
     process.off('SIGINT', endGroup).off('SIGTERM', endGroup)
   }
@@ -97,7 +110,10 @@ function failuresOf(report: VitestReport): readonly string[] {
   return report.testResults.flatMap((file) => {
     const name = relative(repository, file.name)
     const tests = file.assertionResults.filter((test) => test.status === 'failed')
-    if (tests.length === 0 && file.status === 'failed') return [`${name}\n${firstLines(file.message)}`]
+    if (tests.length === 0 && file.status === 'failed') {
+      const first = file.assertionResults.find((test) => test.status === 'pending')
+      return [`${name}\n${firstLines(file.message || `ended in the middle of: ${first?.fullName ?? 'nothing'}`)}`]
+    }
     return tests.map((test) => `${name} > ${test.fullName}\n${firstLines((test.failureMessages ?? []).join('\n'))}`)
   })
 }
@@ -116,6 +132,7 @@ async function vitest(
 ): Promise<Outcome> {
   const file = join(results, `${label}.json`)
   rmSync(file, { force: true })
+  const deaths: string[] = []
   const ok = await succeeds(
     node,
     [
@@ -124,13 +141,14 @@ async function vitest(
     ],
     minutes,
     env,
+    deaths,
   )
   if (!existsSync(file)) return one(false, `${label}: vitest gave no report`)
   const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport
   const skipped = report.numPendingTests + report.numTodoTests
   // A file that does not load, or an error outside of any test, fails the run without a failed test to count.
   const failed = ok ? report.numFailedTests : Math.max(1, report.numFailedTests)
-  const failures = failuresOf(report)
+  const failures = [...failuresOf(report), ...deaths]
   const told = failed > 0 && failures.length === 0 ? [`${label}: an error outside of the tests, see above`] : failures
   return { passed: report.numPassedTests, failed, skipped, failures: told }
 }
