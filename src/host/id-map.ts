@@ -1,5 +1,6 @@
 import { closeSync, openSync, readlinkSync, writeFileSync } from 'node:fs'
 import { fromNodeError, hostErrors } from '../errors/host-errors.ts'
+import { closeDescriptor } from './syscall/descriptor.ts'
 import { cloneTree, moveMount, setIdMap } from './syscall/mount.ts'
 import { posixSpawn, reap } from './syscall/spawn.ts'
 
@@ -31,7 +32,7 @@ export function mountShifted(source: string, target: string, map: IdMap): void {
     }
     moveMount(tree, target)
   } finally {
-    closeSync(tree)
+    closeDescriptor(tree)
   }
 }
 

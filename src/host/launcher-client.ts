@@ -6,10 +6,11 @@ import { hostErrors } from '../errors/host-errors.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { atExit } from './at-exit.ts'
 import type { LaunchedProcess, Launcher, LaunchRequest, MountLease, Netns, ProcessExit, RootMount } from './launcher.ts'
-import type { LauncherCall, LauncherReply, LauncherResult, SentError } from './launcher-protocol.ts'
+import type { LauncherCall, LauncherData, LauncherReply, LauncherResult, SentError } from './launcher-protocol.ts'
 import type { NetnsPlan } from './netns-plan.ts'
 import { eventfd } from './syscall/descriptor.ts'
 import { startThreadPool } from './thread-pool.ts'
+import { exitWaitMs, ThreadStop } from './thread-stop.ts'
 import { workerEntry, workerExecArgv } from './worker-entry.ts'
 
 export interface LauncherOptions {
@@ -41,6 +42,7 @@ class LauncherThread {
   readonly #onLost: (error: unknown) => void
   /** The thread waits for it in the kernel: written after each message. */
   readonly #wake = eventfd()
+  readonly #stop = new ThreadStop()
   #refs = 0
   #nextId = 1
   #failure: unknown = null
@@ -52,7 +54,7 @@ class LauncherThread {
     this.#worker = new Worker(entry, {
       execArgv: workerExecArgv(),
       env: {},
-      workerData: { wake: this.#wake },
+      workerData: { wake: this.#wake, stop: this.#stop.shared } satisfies LauncherData,
       name: 'tscontainer-launcher',
       // A namespace's descriptor is opened there and closed here: the thread must not close its number again.
       trackUnmanagedFds: false,
@@ -65,8 +67,10 @@ class LauncherThread {
     })
     const { promise, resolve } = Promise.withResolvers<void>()
     this.ended = promise
-    // Node would wait for the thread, and the thread for us.
-    const stay = atExit(() => this.leave())
+    const stay = atExit(() => {
+      this.leave()
+      this.#stop.waitForRest(exitWaitMs)
+    })
     this.#worker.on('exit', () => {
       stay()
       this.#lose()
@@ -102,7 +106,8 @@ class LauncherThread {
   }
 
   leave(): void {
-    this.#post({ id: 0, verb: 'leave' })
+    this.#stop.ask()
+    writeSync(this.#wake, one)
   }
 
   #post(call: LauncherCall): void {

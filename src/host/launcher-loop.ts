@@ -8,10 +8,11 @@ import type { LauncherCall, LauncherReply, LauncherResult, SentError } from './l
 import { createNetnsSync } from './netns.ts'
 import type { NetnsPlan } from './netns-plan.ts'
 import { Epoll } from './syscall/epoll.ts'
+import type { ThreadStop } from './thread-stop.ts'
 
 /** Ids of calls begin at 1. */
 const WAKE = 0
-/** When the process ends without a wake-up, this is how long it waits for the thread at most. */
+/** How long a wake-up that got lost is missed at most. */
 const LONGEST_WAIT_MS = 1000
 
 /**
@@ -23,18 +24,20 @@ const LONGEST_WAIT_MS = 1000
 export class LauncherLoop {
   readonly #port: MessagePort
   readonly #wake: number
+  readonly #stop: ThreadStop
   readonly #epoll = new Epoll()
   readonly #programs = new LauncherPrograms(this.#epoll)
   readonly #leases = new LauncherLeases()
   #entered: LauncherNamespaces | null = null
 
-  constructor(port: MessagePort, wake: number) {
+  constructor(port: MessagePort, wake: number, stop: ThreadStop) {
     this.#port = port
     this.#wake = wake
+    this.#stop = stop
     this.#epoll.add(wake, WAKE)
   }
 
-  /** Serves calls until one of them is to leave. Mounts and namespaces go with the thread; programs live on. */
+  /** Serves calls until it is asked to stop. Mounts and namespaces go with the thread; programs live on. */
   run(): void {
     const count = Buffer.alloc(8)
     for (;;) {
@@ -42,7 +45,10 @@ export class LauncherLoop {
         if (key === WAKE) readSync(this.#wake, count)
         else this.#tellEnd(key)
       }
-      for (let message = this.#next(); message; message = this.#next()) if (!this.#serve(message)) return
+      // What was sent before it was asked is served.
+      const last = this.#stop.asked
+      for (let message = this.#next(); message; message = this.#next()) this.#serve(message)
+      if (last) return
     }
   }
 
@@ -55,22 +61,19 @@ export class LauncherLoop {
     if (exit) this.#send({ id, exit })
   }
 
-  /** False when the thread is to end. */
-  #serve(call: LauncherCall): boolean {
-    if (call.verb === 'leave') return false
+  #serve(call: LauncherCall): void {
     if (call.verb === 'kill') {
       this.#programs.kill(call.id)
-      return true
+      return
     }
     try {
       this.#send({ id: call.id, result: this.#answer(call) })
     } catch (error) {
       this.#send({ id: call.id, error: sendable(error) })
     }
-    return true
   }
 
-  #answer(call: Exclude<LauncherCall, { verb: 'kill' | 'leave' }>): LauncherResult {
+  #answer(call: Exclude<LauncherCall, { verb: 'kill' }>): LauncherResult {
     switch (call.verb) {
       case 'launch':
         return { pid: this.#programs.start(call.id, call.request, this.#namespaces()) }

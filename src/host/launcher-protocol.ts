@@ -2,6 +2,14 @@ import type { EngineErrorInit } from '../errors/engine-error.ts'
 import type { LaunchRequest, ProcessExit, RootMount } from './launcher.ts'
 import type { NetnsPlan } from './netns-plan.ts'
 
+/** What the launcher thread is given when it is started. */
+export interface LauncherData {
+  /** An eventfd. */
+  readonly wake: number
+  /** Of its `ThreadStop`. */
+  readonly stop: Int32Array<SharedArrayBuffer>
+}
+
 /** What the main thread asks of the launcher thread; `id` comes back in the reply. */
 export type LauncherCall =
   | { readonly id: number; readonly verb: 'launch'; readonly request: LaunchRequest }
@@ -10,8 +18,6 @@ export type LauncherCall =
   | { readonly id: number; readonly verb: 'netns'; readonly plan: NetnsPlan }
   /** Sets the thread up, for a quick first call. */
   | { readonly id: number; readonly verb: 'prepare' }
-  /** Ends the thread; has no reply. */
-  | { readonly id: number; readonly verb: 'leave' }
   /** SIGKILL to a program by the id of its launch; has no reply. */
   | { readonly id: number; readonly verb: 'kill' }
 

@@ -51,7 +51,7 @@ export async function applyLayer(
     limits: { ...defaultLayerLimits, ...limits },
   }
   const feed = growing
-    ? (tell: (message: object) => void) => source.follow((available) => tell({ available } satisfies GrowthMessage))
+    ? (tell: (message: GrowthMessage) => void) => source.follow((available) => tell({ available }))
     : undefined
   const result = await runConfined<LayerJobResult>('layer', job, { doing: 'Unpacking a layer', signal, onBytes, feed })
   if (expectDiffId !== undefined && result.diffId !== expectDiffId)

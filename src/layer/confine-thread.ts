@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import type { RootMount } from '../host/launcher.ts'
 import { mountRoot } from '../host/mount-root.ts'
+import { closeDescriptor } from '../host/syscall/descriptor.ts'
 import { O_PATH } from '../host/syscall/file.ts'
 import { cloneTree, MNT_DETACH, MS, mount, umount2 } from '../host/syscall/mount.ts'
 import { CLONE, chdir, chroot, fchdir, setns, unshare } from '../host/syscall/namespace.ts'
@@ -30,7 +31,7 @@ export function confineThreadToNamespace(namespace: number): void {
     fchdir(tree)
     chroot('.')
   } finally {
-    closeSync(tree)
+    closeDescriptor(tree)
   }
 }
 

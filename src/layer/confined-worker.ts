@@ -1,9 +1,12 @@
 import { Worker } from 'node:worker_threads'
 import { abortError } from '../errors/call-errors.ts'
 import { layerErrors } from '../errors/layer-errors.ts'
+import { atExit } from '../host/at-exit.ts'
 import { startThreadPool } from '../host/thread-pool.ts'
+import { exitWaitMs, ThreadStop } from '../host/thread-stop.ts'
 import { type WorkerName, workerEntry, workerExecArgv } from '../host/worker-entry.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
+import type { GrowthMessage } from './growing-input.ts'
 import { fromFailure, type WorkerFailure } from './worker-failure.ts'
 
 /** What a worker says: how far it is, and how it ended. */
@@ -17,7 +20,21 @@ export interface ConfinedWorkerOptions extends CallOptions {
   readonly doing: string
   readonly onBytes?: ((bytes: number) => void) | undefined
   /** Given the way to tell the thread something while it works; gives back what ends the telling. */
-  readonly feed?: ((tell: (message: object) => void) => () => void) | undefined
+  readonly feed?: ((tell: (message: GrowthMessage) => void) => () => void) | undefined
+}
+
+/** What a confined thread is started with. */
+export interface ConfinedWorkerData<Job> {
+  /** Null: jobs come as messages. */
+  readonly job: Job | null
+  /** Of its `ThreadStop`. */
+  readonly stop: Int32Array<SharedArrayBuffer>
+}
+
+/** A thread for work on trees. While it works nothing may `terminate` it: `askWorker` returns when it has come to rest. */
+export interface ConfinedThread {
+  readonly worker: Worker
+  readonly stop: ThreadStop
 }
 
 /**
@@ -26,23 +43,24 @@ export interface ConfinedWorkerOptions extends CallOptions {
  */
 export async function runConfined<Result>(
   name: WorkerName,
-  workerData: object,
+  job: object,
   options: ConfinedWorkerOptions,
 ): Promise<Result> {
   if (options.signal?.aborted) throw abortError(options.signal, options.doing)
-  const worker = startConfined(name, workerData)
+  const thread = startConfined(name, job)
   try {
-    return await askWorker<Result>(worker, options)
+    return await askWorker<Result>(thread, options)
   } finally {
-    await worker.terminate()
+    await thread.worker.terminate()
   }
 }
 
-/** Starts a thread for work on trees; null as its data means that jobs come as messages. */
-export function startConfined(name: WorkerName, workerData: object | null): Worker {
+/** Starts a thread for work on trees; null as its job means that jobs come as messages. */
+export function startConfined(name: WorkerName, job: object | null): ConfinedThread {
   startThreadPool()
+  const stop = new ThreadStop()
   const worker = new Worker(workerEntry(name), {
-    workerData,
+    workerData: { job, stop: stop.shared } satisfies ConfinedWorkerData<object>,
     execArgv: workerExecArgv(),
     env: {},
     name: `tscontainer-${name}`,
@@ -52,17 +70,32 @@ export function startConfined(name: WorkerName, workerData: object | null): Work
   })
   // What goes wrong in a thread that nobody asks is nobody's error.
   worker.on('error', () => {})
-  return worker
+  const thread = { worker, stop }
+  const stay = atExit(() => {
+    askToStop(thread)
+    stop.waitForRest(exitWaitMs)
+  })
+  worker.once('exit', stay)
+  return thread
 }
 
-/** What the thread says of the job it has. After a failure or an abort it must be terminated. */
+function askToStop({ worker, stop }: ConfinedThread): void {
+  stop.ask()
+  // Nothing has grown; but it may be waiting for that.
+  worker.postMessage({ available: 0 } satisfies GrowthMessage)
+}
+
+/**
+ * What the thread says of the job it has. After an abort it is asked to stop, and waited for. After a failure or an abort
+ * it must be terminated.
+ */
 export async function askWorker<Result>(
-  worker: Worker,
+  thread: ConfinedThread,
   { doing, signal, onBytes, feed }: ConfinedWorkerOptions,
 ): Promise<Result> {
-  if (signal?.aborted) throw abortError(signal, doing)
+  const { worker } = thread
   const { promise, resolve, reject } = Promise.withResolvers<Result>()
-  const onAbort = () => reject(abortError(signal!, doing))
+  const onAbort = () => askToStop(thread)
   const onMessage = (message: ConfinedWorkerMessage<Result>) => {
     if (message.type === 'progress') onBytes?.(message.bytes)
     else if (message.type === 'done') resolve(message.result)
@@ -71,10 +104,13 @@ export async function askWorker<Result>(
   const onError = (cause: NodeJS.ErrnoException) => reject(lost(doing, cause))
   const onExit = (code: number) => reject(lost(doing, new Error(`the thread ended with code ${code}`)))
   signal?.addEventListener('abort', onAbort, { once: true })
+  if (signal?.aborted) onAbort()
   worker.on('message', onMessage).on('error', onError).on('exit', onExit)
   const stopFeeding = feed?.((message) => worker.postMessage(message))
   try {
     return await promise
+  } catch (error) {
+    throw signal?.aborted ? abortError(signal, doing) : error
   } finally {
     stopFeeding?.()
     signal?.removeEventListener('abort', onAbort)

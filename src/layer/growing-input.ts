@@ -8,10 +8,13 @@ export interface GrowthMessage {
 
 /** How much of a file that is still being written can be read, as another thread tells. */
 export class GrowingInput {
+  readonly #check: () => void
   #available = 0
   #wake = () => {}
 
-  constructor(port: MessagePort) {
+  /** `check` throws when it is not to be waited any longer; a message of any number brings it about. */
+  constructor(port: MessagePort, check: () => void) {
+    this.#check = check
     port.on('message', ({ available }: GrowthMessage) => {
       this.#available = Math.max(this.#available, available)
       this.#wake()
@@ -20,10 +23,12 @@ export class GrowingInput {
 
   /** Waits until there are at least so many bytes. */
   async reaches(bytes: number): Promise<void> {
-    while (this.#available < bytes)
+    while (this.#available < bytes) {
+      this.#check()
       await new Promise<void>((resolve) => {
         this.#wake = resolve
       })
+    }
   }
 
   /** Bytes that can be read now. */

@@ -6,13 +6,18 @@ import { createGunzip } from 'node:zlib'
 import { type Compression, compressionHead, detectCompression } from '../content/detect-compression.ts'
 import { unzstd } from '../content/unzstd.ts'
 import { layerErrors } from '../errors/layer-errors.ts'
+import { ThreadStop } from '../host/thread-stop.ts'
 import { confineThread } from './confine-thread.ts'
+import type { ConfinedWorkerData } from './confined-worker.ts'
 import { GrowingInput } from './growing-input.ts'
 import type { LayerLimits } from './layer-limits.ts'
 import type { LayerJob, LayerJobResult, LayerWorkerMessage } from './layer-worker-protocol.ts'
 import { TarParser } from './tar-parser.ts'
 import { TreeWriter } from './tree-writer.ts'
 import { describeFailure } from './worker-failure.ts'
+
+const { job, stop: shared } = workerData as ConfinedWorkerData<LayerJob>
+const stop = new ThreadStop(shared)
 
 const readSize = 2 << 20
 const pieceSize = 256 << 10
@@ -26,9 +31,11 @@ const progressStep = 8 << 20
  * All modules are loaded by then, and the source is open.
  */
 async function run(job: LayerJob): Promise<LayerJobResult> {
+  using working = stop.begin()
+  if (!working) stop.check()
   const fd = openSync(job.source.path, 'r')
   try {
-    const growing = job.growing && parentPort ? new GrowingInput(parentPort) : null
+    const growing = job.growing && parentPort ? new GrowingInput(parentPort, stop.check) : null
     confineThread([job.target], job.target.target)
     const start = Buffer.alloc(Math.min(compressionHead, job.source.length))
     await growing?.reaches(start.length)
@@ -46,10 +53,11 @@ async function apply(
   growing: GrowingInput | null,
 ): Promise<LayerJobResult> {
   const hash = createHash('sha256')
-  const writer = new TreeWriter(limits)
+  const writer = new TreeWriter(limits, stop.check)
   const parser = new TarParser(writer, limits)
   const total = new SizeCheck(source.length, limits)
   const take = (chunk: Buffer) => {
+    stop.check()
     total.add(chunk.length)
     hash.update(chunk)
     parser.push(chunk)
@@ -180,7 +188,7 @@ class SizeCheck {
 
 const post = (message: LayerWorkerMessage) => parentPort?.postMessage(message)
 
-run(workerData as LayerJob).then(
+run(job!).then(
   (result) => post({ type: 'done', result }),
   (error: unknown) => post({ type: 'failed', failure: describeFailure(error, 'a layer was unpacked') }),
 )

@@ -20,18 +20,21 @@ interface Place {
 
 /**
  * Tells what an overlay's upper directory changes of the tree below: 0/0 devices and files marked `whiteout` are
- * deletions, directories marked `opaque` show nothing of the older ones. Source: kernel, filesystems/overlayfs.rst.
+ * deletions, directories marked `opaque` show nothing of the older ones. `check` is called before each file, and throws
+ * when nothing more is to be read. Source: kernel, filesystems/overlayfs.rst.
  */
 export function visitOverlayChanges(
   older: Buffer | null,
   upper: Buffer,
   prefix: XattrPrefix,
   visitor: ChangeVisitor,
+  check: () => void,
 ): void {
   const links = new HardLinks()
   visitRoot(older, upper, prefix, visitor)
 
   const visit = (place: Place, name: Buffer) => {
+    check()
     const path = joinBytes(place.path, name)
     const facts = statBytes(path)
     const inTar = nameIn(place.inTar, name)

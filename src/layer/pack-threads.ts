@@ -1,5 +1,11 @@
-import type { Worker } from 'node:worker_threads'
-import { askWorker, type ConfinedWorkerOptions, runConfined, startConfined } from './confined-worker.ts'
+import { abortError } from '../errors/call-errors.ts'
+import {
+  askWorker,
+  type ConfinedThread,
+  type ConfinedWorkerOptions,
+  runConfined,
+  startConfined,
+} from './confined-worker.ts'
 import type { PackJob } from './pack-tar.ts'
 
 export interface PackThreadsOptions {
@@ -12,7 +18,7 @@ export interface PackThreadsOptions {
  * diffs are often made in a row. Each keeps 10 to 15 MB while it waits for its next job, and ends after ten seconds.
  */
 export class PackThreads implements AsyncDisposable {
-  readonly #idle: { readonly worker: Worker; readonly timer: NodeJS.Timeout }[] = []
+  readonly #idle: { readonly thread: ConfinedThread; readonly timer: NodeJS.Timeout }[] = []
   readonly #idleMs: number
   #disposed = false
 
@@ -22,19 +28,20 @@ export class PackThreads implements AsyncDisposable {
 
   /** Runs a job in a thread that waits, or in a new one. One whose job failed is not used again. */
   async run<Result>(job: PackJob, options: ConfinedWorkerOptions): Promise<Result> {
+    if (options.signal?.aborted) throw abortError(options.signal, options.doing)
     // It moves into the program's own namespace and does not come back.
     if (job.task === 'tar' && job.subject.kind === 'running') return runConfined('pack', job, options)
     const waiting = this.#idle.pop()
     clearTimeout(waiting?.timer)
-    const worker = waiting?.worker ?? this.#start()
-    worker.ref()
+    const thread = waiting?.thread ?? this.#start()
+    thread.worker.ref()
     try {
-      worker.postMessage(job)
-      const result = await askWorker<Result>(worker, options)
-      this.#keep(worker)
+      thread.worker.postMessage(job)
+      const result = await askWorker<Result>(thread, options)
+      this.#keep(thread)
       return result
     } catch (error) {
-      await worker.terminate()
+      await thread.worker.terminate()
       throw error
     }
   }
@@ -42,36 +49,38 @@ export class PackThreads implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true
     await Promise.all(
-      this.#idle.splice(0).map(({ worker, timer }) => {
+      this.#idle.splice(0).map(({ thread, timer }) => {
         clearTimeout(timer)
-        return worker.terminate()
+        return thread.worker.terminate()
       }),
     )
   }
 
-  #start(): Worker {
-    const worker = startConfined('pack', null)
-    return worker.once('exit', () => this.#forget(worker))
+  #start(): ConfinedThread {
+    const thread = startConfined('pack', null)
+    thread.worker.once('exit', () => this.#forget(thread))
+    return thread
   }
 
-  #forget(worker: Worker): void {
-    const at = this.#idle.findIndex((waiting) => waiting.worker === worker)
+  #forget(thread: ConfinedThread): void {
+    const at = this.#idle.findIndex((waiting) => waiting.thread === thread)
     if (at >= 0) this.#idle.splice(at, 1)
   }
 
-  #keep(worker: Worker): void {
-    // One is enough for what comes in a row.
-    if (this.#disposed || this.#idle.length > 0) {
+  #keep(thread: ConfinedThread): void {
+    const { worker, stop } = thread
+    // One is enough for what comes in a row. One that was asked to stop, too late for its job, does no other.
+    if (this.#disposed || this.#idle.length > 0 || stop.asked) {
       void worker.terminate()
       return
     }
     worker.unref()
     const timer = setTimeout(() => {
       // Before it has ended nobody may give it a job.
-      this.#forget(worker)
+      this.#forget(thread)
       void worker.terminate()
     }, this.#idleMs)
     timer.unref()
-    this.#idle.push({ worker, timer })
+    this.#idle.push({ thread, timer })
   }
 }

@@ -25,8 +25,11 @@ export const nameIn = (directory: Buffer | null, name: Buffer): Buffer =>
 export const sortedNames = (directory: Buffer): Buffer[] =>
   readdirSync(directory, { encoding: 'buffer' }).sort(Buffer.compare)
 
-/** Writes a whole tree. It may be in use: what vanishes meanwhile is left out. */
-export function packTree(root: Buffer, output: TarOutput): void {
+/**
+ * Writes a whole tree. It may be in use: what vanishes meanwhile is left out. `check` is called before each file, and
+ * throws when nothing more is to be read.
+ */
+export function packTree(root: Buffer, output: TarOutput, check: () => void): void {
   const links = new HardLinks()
   const visit = (path: Buffer, inTar: Buffer) => {
     const facts = statBytes(path)
@@ -53,6 +56,7 @@ export function packTree(root: Buffer, output: TarOutput): void {
   const walk = (directory: Buffer, prefix: Buffer | null) => {
     const found = readdirSync(directory, { encoding: 'buffer', withFileTypes: true })
     for (const item of found.sort((a, b) => Buffer.compare(a.name, b.name))) {
+      check()
       try {
         const look = item.isFile() ? visitFile : visit
         look(joinBytes(directory, item.name), nameIn(prefix, item.name))

@@ -7,9 +7,9 @@ import { entryOf, sameButTime, sameEntry, statBytes } from './tree-entry.ts'
 /**
  * Tells what differs between two whole trees: type, mode, owner, size, time, target, attributes, hard links. Content is
  * compared where times have no fraction of a second, since those were set by tools and say little. Directories above a
- * change are told too.
+ * change are told too. `check` is called before each file, and throws when nothing more is to be read.
  */
-export function visitTreeChanges(older: Buffer | null, newer: Buffer, visitor: ChangeVisitor): void {
+export function visitTreeChanges(older: Buffer | null, newer: Buffer, visitor: ChangeVisitor, check: () => void): void {
   const links = { before: new HardLinks(), after: new HardLinks() }
   // Directories above the place of the walk that have not been told.
   let untold: PresentChange[] = []
@@ -20,6 +20,7 @@ export function visitTreeChanges(older: Buffer | null, newer: Buffer, visitor: C
   }
 
   const visit = (before: { path: Buffer; facts: BigIntStats } | null, path: Buffer, inTar: Buffer) => {
+    check()
     const facts = statBytes(path)
     const entry = entryOf(inTar, path, facts)
     const olderEntry = before && entryOf(inTar, before.path, before.facts)

@@ -32,17 +32,21 @@ import { clearLower, deleteLower, readMarker } from './whiteouts.ts'
  */
 export class TreeWriter implements TarVisitor {
   readonly #limits: LayerLimits
+  readonly #check: () => void
   readonly #tree: DirectoryTree
   /** There is something that whiteouts could be about. */
   readonly #hasLower = readdirSync('/').length > 0
   #open: { entry: TarEntry; path: Buffer; writer: SparseWriter; fd: number } | null = null
 
-  constructor(limits: LayerLimits) {
+  /** `check` is called before each entry, and throws when no more is to be made. */
+  constructor(limits: LayerLimits, check: () => void) {
     this.#limits = limits
+    this.#check = check
     this.#tree = new DirectoryTree(limits)
   }
 
   entry(entry: TarEntry): void {
+    this.#check()
     const path = cleanPath(entry.path, this.#limits)
     const marker = readMarker(path)
     if (marker.kind === 'ignored') return

@@ -10,6 +10,7 @@ const F_GETPIPE_SZ = 1032
 
 const pipe2Call = bind<[Uint8Array, number]>('pipe2', 'int', ['void *', 'int'])
 const fcntlCall = bind<[number, number, number]>('fcntl', 'int', ['int', 'int', 'long'])
+const closeCall = bind<[number]>('close', 'int', ['int'])
 const flockCall = bind<[number, number]>('flock', 'int', ['int', 'int'])
 
 /** pipe2(2) with O_CLOEXEC: [read end, write end]. */
@@ -17,6 +18,14 @@ export function pipe2(): [read: number, write: number] {
   const ends = new Int32Array(2)
   check(pipe2Call(new Uint8Array(ends.buffer), O_CLOEXEC), 'pipe2')
   return [ends[0]!, ends[1]!]
+}
+
+/**
+ * close(2), for what a thread that Node watches has got from the kernel past Node: Node warns when it is told to close a
+ * descriptor there that it has not opened.
+ */
+export function closeDescriptor(fd: number): void {
+  check(closeCall(fd), 'close')
 }
 
 /** Asks for a pipe of at least `bytes`; gives the size it has afterwards. */

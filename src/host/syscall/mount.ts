@@ -73,7 +73,7 @@ const setAttributesCall = bind<[number, number, Uint8Array, number, Uint8Array, 
 const AT_FDCWD = -100
 const AT_EMPTY_PATH = 0x1000
 
-/** open_tree(2): a copy of the mount that begins at a directory, attached nowhere; a descriptor. */
+/** open_tree(2): a copy of the mount that begins at a directory, attached nowhere; a descriptor, for `closeDescriptor`. */
 export function cloneTree(path: Path): number {
   const CLONE_CLOEXEC = 1 | 0o2000000
   return check(openTreeCall(syscallNumber('open_tree'), AT_FDCWD, cString(path), CLONE_CLOEXEC), 'open_tree', path)

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -16,6 +17,10 @@ const afterOpen: readonly HostTable[] = [...atOnce, 'links', 'firewall', 'cgroup
 
 let fixture: BusyboxRoot
 let own: OwnTables
+
+/** What runtimes that were killed have forgotten. */
+const runtimeFiles = () => readdirSync(tmpdir()).filter((name) => /^(crun|runc)\b/.test(name))
+const formerRuntimeFiles = runtimeFiles()
 
 beforeAll(async () => {
   fixture = await busyboxRoot()
@@ -140,6 +145,10 @@ test('what an engine and its guard left is ended by a collection on any root', a
   await engine.gc()
   expect(own.processes()).toEqual([])
   await expectCleanAfterOpen()
+})
+
+test('all these deaths leave no file of a runtime where programs have their temporary ones', () => {
+  expect(runtimeFiles()).toEqual(formerRuntimeFiles)
 })
 
 /** Another engine opens the root: no record, no tree and no cgroup of the dead is left. */

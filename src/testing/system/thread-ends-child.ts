@@ -1,0 +1,52 @@
+// The built package: its threads start several times faster, and it is what runs at users'.
+import { type CallOptions, Engine } from 'tscontainer'
+
+// Ends its threads at many moments of their work. Arguments: root, archive of an image that nobody uses, `abort` or
+// `exit`, and how many times or after how many milliseconds.
+const [root = '', archive = '', what = 'abort', number = '100'] = process.argv.slice(2)
+
+const open = () => Engine.open({ root, diagnostics: () => {} })
+
+/** Loads it, and takes it away again, so that the next load unpacks it. */
+async function load(engine: Engine, options: CallOptions = {}): Promise<void> {
+  const images = await engine.images.load(archive, options)
+  for (const image of images) await image.remove()
+}
+
+/** Calls of every kind that has a thread, each aborted a little later than the one before; tells how many were. */
+async function abortAll(engine: Engine, times: number): Promise<void> {
+  await using container = await engine.containers.run({
+    image: 'busybox:local',
+    networks: 'none',
+    command: ['sleep', '1000'],
+  })
+  const tar = `${root}/../exported.tar`
+  const kinds: readonly ((call: CallOptions) => Promise<unknown>)[] = [
+    (call) => load(engine, call),
+    async (call) => (await container.commit({ ...call })).remove(),
+    (call) => Array.fromAsync(container.diff(call)),
+    (call) => container.exportRootfs(tar, call),
+  ]
+  let aborted = 0
+  for (let nth = 0; nth < times; nth++)
+    for (const kind of kinds) {
+      try {
+        await kind({ signal: AbortSignal.timeout(1 + (nth % 80)) })
+      } catch (error) {
+        if ((error as Error).name !== 'AbortError') throw error
+        aborted++
+      }
+    }
+  await engine.gc()
+  const { problems } = await engine.check()
+  process.stdout.write(`${aborted} aborted, ${problems.length} problems\n`)
+}
+
+const engine = await open()
+if (what === 'abort') {
+  await abortAll(engine, Number(number))
+  await engine[Symbol.asyncDispose]()
+} else {
+  setTimeout(() => process.exit(7), Number(number))
+  for (;;) await load(engine)
+}
