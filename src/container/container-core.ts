@@ -12,7 +12,7 @@ import { notFound } from './container-records.ts'
 import type { ContainerSpec } from './container-spec.ts'
 import { type CreatedContainer, createContainer } from './create-container.ts'
 import { type ExecProcess, type SpawnOptions, spawnInContainer } from './exec-container.ts'
-import { setPausedInTurn } from './frozen.ts'
+import { setPaused } from './frozen.ts'
 import { type ContainerInspect, inspectContainer } from './inspect-container.ts'
 import { type ContainerFilter, containerPredicate } from './list-filter.ts'
 import { LocalHolder } from './local-holder.ts'
@@ -79,7 +79,7 @@ export class ContainerCore implements AsyncDisposable {
   }
 
   setPaused(id: ContainerId, paused: boolean, call?: CallOptions): Promise<void> {
-    return setPausedInTurn(this.services, this.holder, this.#present(id), paused, call)
+    return setPaused(this.services, this.holder, this.#present(id), paused, call)
   }
 
   wait(record: ContainerRecord, until: WaitCondition, call?: CallOptions): Promise<ExitStatus> {

@@ -5,9 +5,8 @@ import type { CallOptions } from '../lifetime/call-options.ts'
 import type { ContainerRecord } from './container-record.ts'
 import { liveTask } from './live-task.ts'
 import type { LocalHolder } from './local-holder.ts'
-import { setPaused } from './pause-container.ts'
 import type { ContainerServices } from './services.ts'
-import { isRunning } from './state-guards.ts'
+import { isRunning, requireRunning, stateConflict } from './state-guards.ts'
 
 /** What works on a frozen container lets it go on as soon as it can; at the end at the latest. */
 export type FrozenWork<T> = (record: ContainerRecord, thaw: () => Promise<void>) => Promise<T>
@@ -45,28 +44,49 @@ export async function whileFrozen<T>(
   }
 }
 
-/** What a caller asks for, after what works on the frozen container now: that lets it go on at its end. */
-export async function setPausedInTurn(
+/**
+ * Freezes every process of a running container, or lets them go on; in turn with what works on the frozen container, which
+ * lets it go on at its end.
+ */
+export async function setPaused(
   services: ContainerServices,
   holder: LocalHolder,
   record: ContainerRecord,
   paused: boolean,
   call?: CallOptions,
 ): Promise<void> {
-  if (!isRunning(record)) return setPaused(services, holder, record, paused, call)
+  if (!isRunning(record)) return changePaused(services, holder, record, paused, call)
   const { lock: lockFile, mark } = filesOf(services, record)
   using _lock = await waitLock(lockFile, call)
   if (existsSync(mark)) await thaw(services, holder, record.id)
   // Killed on the way, nobody could say that it is paused: then it goes on.
   writeFileSync(mark, '', { mode: 0o600 })
   try {
-    await setPaused(services, holder, services.records.require(record.id), paused, call)
+    await changePaused(services, holder, services.records.require(record.id), paused, call)
   } catch (error) {
     if (paused) await thaw(services, holder, record.id)
     throw error
   } finally {
     rmSync(mark, { force: true })
   }
+}
+
+async function changePaused(
+  services: ContainerServices,
+  holder: LocalHolder,
+  record: ContainerRecord,
+  paused: boolean,
+  call?: CallOptions,
+): Promise<void> {
+  const what = paused ? 'pause' : 'unpause'
+  requireRunning(record, what)
+  if ((record.status === 'paused') === paused) return
+  const task = await liveTask(services, holder, record, call)
+  if (paused) await task?.pause(call)
+  else await task?.resume(call)
+  const [from, to] = paused ? (['running', 'paused'] as const) : (['paused', 'running'] as const)
+  const moved = services.records.move(record, [from], to, {}, { action: what })
+  if (!moved) throw stateConflict(services.records.require(record.id), what)
 }
 
 async function freeze(
@@ -76,7 +96,7 @@ async function freeze(
   call: CallOptions,
 ): Promise<void> {
   try {
-    await setPaused(services, holder, record, true, call)
+    await changePaused(services, holder, record, true, call)
   } catch (error) {
     // Else it has ended meanwhile, which is as good.
     if (services.records.find(record.id)?.status === 'running') throw error

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { errnoOf } from '../errors/host-errors.ts'
+import { replaceFile } from '../host/replace-file.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
 import { asIndex } from '../oci/documents.ts'
 import type { Database } from '../state/database.ts'
-import { replaceFile } from '../state/replace-file.ts'
 import type { ManifestRecord } from './image-record.ts'
 
 /** Source: OCI image-spec, annotations.md. Holds the canonical name, which other tools take as it is. */

@@ -1,21 +1,9 @@
-import { randomBytes } from 'node:crypto'
-import {
-  closeSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
-import { open } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { isEngineError } from '../errors/engine-error.ts'
 import { imageErrors } from '../errors/image-errors.ts'
-import { lockHandle } from '../host/file-lock.ts'
-import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
+import { editUserFile } from '../host/edit-user-file.ts'
+import type { CallOptions } from '../lifetime/call-options.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
 import { canonicalName, familiarName, parseReference, type Reference, withDefaultTag } from '../reference/reference.ts'
 import type { ImageLockMode, ImageLockOptions } from './image-lock-modes.ts'
@@ -60,18 +48,11 @@ export class ImageLock {
     if (reference.digest !== null || this.mode === 'frozen') return
     const name = canonicalName(reference)
     if (this.#read().get(name) === digest) return
-    // Of the directory: the file itself is replaced, and nothing else is to lie in the user's repository.
-    const directory = await open(dirname(this.#target()), 'r').catch((error: unknown) => {
-      throw this.#failed('cannot be written', error)
-    })
     try {
-      for (let pause = 1; !lockHandle(directory); pause = Math.min(25, pause * 2)) {
-        throwIfAborted(call, `Waiting for ${this.file}`)
-        await sleep(pause)
-      }
-      this.#write(this.#read().set(name, digest))
-    } finally {
-      await directory.close()
+      await editUserFile(this.file, () => textOf(this.#read().set(name, digest)), { access: 'shared', ...call })
+    } catch (error) {
+      if (isEngineError(error) || !(error as NodeJS.ErrnoException).code) throw error
+      throw this.#failed('cannot be written', error)
     }
   }
 
@@ -91,32 +72,6 @@ export class ImageLock {
     }
   }
 
-  #write(entries: ReadonlyMap<string, Digest>): void {
-    const named = [...entries].map(([name, digest]) => [familiarName(parseReference(name)), { digest }] as const)
-    const images = Object.fromEntries(named.sort(([a], [b]) => (a < b ? -1 : 1)))
-    const target = this.#target()
-    const draft = `${target}.${randomBytes(4).toString('hex')}.new`
-    try {
-      const mode = (statSync(target, { throwIfNoEntry: false })?.mode ?? 0o644) & 0o777
-      const fd = openSync(draft, 'wx', mode)
-      try {
-        writeFileSync(fd, `${JSON.stringify({ version: 1, images }, null, 2)}\n`)
-        fsyncSync(fd)
-      } finally {
-        closeSync(fd)
-      }
-      renameSync(draft, target)
-    } catch (error) {
-      rmSync(draft, { force: true })
-      throw this.#failed('cannot be written', error)
-    }
-  }
-
-  /** Where the file really lies: a symbolic link stays one. */
-  #target(): string {
-    return statSync(this.file, { throwIfNoEntry: false }) ? realpathSync(this.file) : this.file
-  }
-
   #failed(what: string, cause: unknown) {
     return imageErrors.error('bad_lock', {
       message: `${this.file} ${what}: ${cause instanceof Error ? cause.message : String(cause)}`,
@@ -124,6 +79,12 @@ export class ImageLock {
       cause,
     })
   }
+}
+
+function textOf(entries: ReadonlyMap<string, Digest>): string {
+  const named = [...entries].map(([name, digest]) => [familiarName(parseReference(name)), { digest }] as const)
+  const images = Object.fromEntries(named.sort(([a], [b]) => (a < b ? -1 : 1)))
+  return `${JSON.stringify({ version: 1, images }, null, 2)}\n`
 }
 
 function parseLock(document: unknown): Map<string, Digest> {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Attachment } from '../driver-kit/network-driver.ts'
 import { errnoOf } from '../errors/host-errors.ts'
-import { replaceFile } from '../state/replace-file.ts'
+import { replaceFile } from '../host/replace-file.ts'
 
 /** A row of the table `networks`. */
 export interface NetworkRow extends Record<string, unknown> {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { errnoOf } from '../errors/host-errors.ts'
+import { replaceFile } from '../host/replace-file.ts'
 import type { RootPaths } from './paths.ts'
-import { replaceFile } from './replace-file.ts'
 
 /**
  * `root.json`: written once, when the records of a new root are complete. From then on an empty or missing state.db is
