@@ -9,11 +9,19 @@ export class Peer {
   /** The program, and what stands before every verb. */
   readonly #command: readonly [string, ...string[]]
   readonly #env: NodeJS.ProcessEnv
+  /** The same for containers on its bridge: where it would leave the bridge and its rules behind, in a network of its own. */
+  readonly onBridge: Peer
 
-  constructor(name: 'docker' | 'podman', command: readonly [string, ...string[]], env: NodeJS.ProcessEnv = {}) {
+  constructor(
+    name: 'docker' | 'podman',
+    command: readonly [string, ...string[]],
+    env: NodeJS.ProcessEnv = {},
+    onBridge: Peer | null = null,
+  ) {
     this.name = name
     this.#command = command
     this.#env = { ...process.env, ...env }
+    this.onBridge = onBridge ?? this
   }
 
   load(tarball: string): void {
@@ -91,17 +99,25 @@ async function podman(directory: string, resources: AsyncDisposableStack): Promi
   const configuration = join(directory, 'podman.conf')
   writeFileSync(configuration, '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n')
   const hybrid = '/sys/fs/cgroup/unified'
-  const script = `${existsSync(hybrid) ? `umount -l ${hybrid} && ` : ''}echo ready && exec sleep infinity`
-  const holder = spawn('unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', script], {
+  const addresses = '/var/lib/cni'
+  const script = [
+    ...(existsSync(hybrid) ? [`umount -l ${hybrid}`] : []),
+    `mkdir -p ${addresses}`,
+    `mount -t tmpfs none ${addresses}`,
+    'echo ready',
+    'exec sleep infinity',
+  ].join(' && ')
+  const holder = spawn('unshare', ['--mount', '--net', '--propagation', 'slave', 'sh', '-c', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  await once(holder.stdout, 'data')
-  const data = ['--root', join(directory, 'podman'), '--runroot', join(directory, 'podman-run')]
-  const peer = new Peer('podman', ['nsenter', `--mount=/proc/${holder.pid}/ns/mnt`, 'podman', ...data], {
-    CONTAINERS_CONF: configuration,
   })
   resources.defer(() => {
     holder.kill('SIGKILL')
   })
-  return peer
+  await once(holder.stdout, 'data')
+  const namespaces = `/proc/${holder.pid}/ns`
+  const program = ['podman', '--root', join(directory, 'podman'), '--runroot', join(directory, 'podman-run')]
+  const env = { CONTAINERS_CONF: configuration }
+  const enter = ['nsenter', `--mount=${namespaces}/mnt`] as const
+  const onBridge = new Peer('podman', [...enter, `--net=${namespaces}/net`, ...program], env)
+  return new Peer('podman', [...enter, ...program], env, onBridge)
 }

@@ -71,7 +71,7 @@ async function onBridge(setting: Setting): Promise<Result> {
         { name: 'bare', once },
         ...peers.map((peer) => ({
           name: peer.name,
-          once: () => timed(() => peer.run('run', '--rm', peerImage, '/bin/true')),
+          once: () => timed(() => peer.onBridge.run('run', '--rm', peerImage, '/bin/true')),
         })),
       ],
       setting.rounds,

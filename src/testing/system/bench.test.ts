@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { newSince, readHostTables } from '../index.ts'
 import { mustRun, repository } from './packed-package.ts'
 
 let directory: string
@@ -11,7 +12,9 @@ beforeAll(async () => {
 })
 afterAll(() => rm(directory, { recursive: true, force: true }))
 
-test('the bench measures and reports', async () => {
+test('the bench measures and reports, and leaves the machine as it was', async () => {
+  const parts = ['links', 'firewall', 'mounts', 'loopDevices'] as const
+  const before = await readHostTables({ parts })
   const file = join(directory, 'report.json')
   const options = ['--only', 'run,first-line,exec', '--rounds', '1', '--disk', 'ext4', '--json', file]
   const table = await mustRun(process.execPath, [join(repository, 'bench/run.ts'), ...options], repository)
@@ -26,4 +29,5 @@ test('the bench measures and reports', async () => {
     expect(figures['tscontainer'], row).toBeGreaterThan(0)
     expect(figures['bare'], row).toBeGreaterThan(0)
   }
+  expect(newSince(before, await readHostTables({ parts }))).toEqual([])
 })

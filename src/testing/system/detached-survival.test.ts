@@ -1,5 +1,5 @@
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Container, Engine } from '../../index.ts'
@@ -244,6 +244,7 @@ describe('what is left of detached containers', () => {
     expect(other.tables.processesNamed('sleep').length).toBeGreaterThan(0)
     await engine.gc()
     await waitFor('all of it is gone', () => other.tables.processes().length === 0)
+    removeRuntimeState(other)
   })
 
   test('one that was moved is left alone', async () => {
@@ -253,8 +254,15 @@ describe('what is left of detached containers', () => {
     rmSync(`${other.directory}.moved`, { recursive: true, force: true })
     await engine.gc()
     await waitFor('all of it is gone', () => other.tables.processes().length === 0)
+    removeRuntimeState(other)
   })
 })
+
+/** crun makes the directory of its state anew when a container ends whose root was deleted; nothing else is there. */
+function removeRuntimeState({ directory }: { readonly directory: string }): void {
+  const state = join(directory, 'root/run/drivers/runtime/oci-cli/state')
+  if (existsSync(state)) for (let path = state; path !== dirname(directory); path = dirname(path)) rmdirSync(path)
+}
 
 /** A root with a detached container whose monitor and watcher are dead, deleted or moved away. */
 async function abandon(how: 'deleted' | 'moved'): Promise<{ directory: string; tables: OwnTables }> {
