@@ -1,16 +1,20 @@
 import { memo } from './memo.ts'
 
+/** What it gives back is called when all hooks have been: for waiting, since what one waits for another one may let go. */
+export type ExitHook = () => (() => void) | null
+
 // One listener of the process, however many engines it has: Node warns of a leak at the eleventh.
 const hooks = memo(() => {
-  const all = new Set<() => void>()
+  const all = new Set<ExitHook>()
   process.on('exit', () => {
-    for (const hook of all) hook()
+    const last = [...all].map((hook) => hook())
+    for (const wait of last) wait?.()
   })
   return all
 })
 
 /** Calls `hook` when the process ends by itself; gives back what takes that back. */
-export function atExit(hook: () => void): () => void {
+export function atExit(hook: ExitHook): () => void {
   hooks().add(hook)
   return () => hooks().delete(hook)
 }

@@ -69,7 +69,7 @@ class LauncherThread {
     this.ended = promise
     const stay = atExit(() => {
       this.leave()
-      this.#stop.waitForRest(exitWaitMs)
+      return () => this.#stop.waitForRest(exitWaitMs)
     })
     this.#worker.on('exit', () => {
       stay()

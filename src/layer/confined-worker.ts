@@ -73,7 +73,7 @@ export function startConfined(name: WorkerName, job: object | null): ConfinedThr
   const thread = { worker, stop }
   const stay = atExit(() => {
     askToStop(thread)
-    stop.waitForRest(exitWaitMs)
+    return () => stop.waitForRest(exitWaitMs)
   })
   worker.once('exit', stay)
   return thread

@@ -6,6 +6,7 @@ import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { callErrors } from '../errors/call-errors.ts'
 import { fromNodeError } from '../errors/host-errors.ts'
+import { atExit } from '../host/at-exit.ts'
 import { createPipe, setPipeCapacity } from '../host/pipe.ts'
 import { packTar, type RunningSubject, type TreeSubject } from '../layer/pack-tar.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
@@ -70,6 +71,12 @@ async function toStream(tree: ExportedTree, target: NodeJS.WritableStream, signa
   const flowing = pipeline(source, target, { signal })
   // A target that was destroyed before leaves the pipe open, and the packing thread would wait for a reader.
   flowing.catch(() => source.destroy())
+  // Nor would the end of the process, whose loop stands still, let that thread go.
+  const stay = atExit(() => {
+    closeSync(pipe.read)
+    return null
+  })
+  source.once('close', stay)
   const packing = pack(tree, pipe.write, source, signal)
   const [packed, flowed] = await Promise.allSettled([packing, flowing])
   // When one end fails the other does so for want of it.

@@ -1,8 +1,9 @@
 // The built package: its threads start several times faster, and it is what runs at users'.
+import { Writable } from 'node:stream'
 import { type CallOptions, Engine } from 'tscontainer'
 
-// Ends its threads at many moments of their work. Arguments: root, archive of an image that nobody uses, `abort` or
-// `exit`, and how many times or after how many milliseconds.
+// Ends its threads at many moments of their work. Arguments: root, archive of an image that nobody uses, `abort`, `exit`
+// or `exit-export`, and how many times or after how many milliseconds.
 const [root = '', archive = '', what = 'abort', number = '100'] = process.argv.slice(2)
 
 const open = () => Engine.open({ root, diagnostics: () => {} })
@@ -37,9 +38,20 @@ async function abortAll(engine: Engine, times: number): Promise<void> {
         aborted++
       }
     }
+  await container.remove({ force: true })
   await engine.gc()
   const { problems } = await engine.check()
   process.stdout.write(`${aborted} aborted, ${problems.length} problems\n`)
+}
+
+/** To nobody who reads it: the thread waits in the middle of a write. */
+async function exportOn(engine: Engine): Promise<void> {
+  await using container = await engine.containers.create({
+    image: 'busybox:local',
+    command: ['true'],
+    networks: 'none',
+  })
+  await container.exportRootfs(new Writable({ write: () => setInterval(() => {}, 1000) }))
 }
 
 const engine = await open()
@@ -48,5 +60,6 @@ if (what === 'abort') {
   await engine[Symbol.asyncDispose]()
 } else {
   setTimeout(() => process.exit(7), Number(number))
+  if (what === 'exit-export') await exportOn(engine)
   for (;;) await load(engine)
 }

@@ -29,7 +29,7 @@ afterAll(async () => {
   await place[Symbol.asyncDispose]()
 })
 
-async function run(what: 'abort' | 'exit', number: number) {
+async function run(what: 'abort' | 'exit' | 'exit-export', number: number) {
   const file = join(import.meta.dirname, 'thread-ends-child.ts')
   const child = spawn(process.execPath, [file, place.root, archive, what, String(number)], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -58,6 +58,10 @@ test(
       const after = random(4) > 0 ? random(120) : random(400)
       expect({ after, ...(await run('exit', after)) }).toEqual({ after, code: 7, signal: null, output: '', errors: '' })
     }
+    const blocked = performance.now()
+    expect(await run('exit-export', 1000)).toEqual({ code: 7, signal: null, output: '', errors: '' })
+    // It would wait for ever, or until the process gives it up.
+    expect(performance.now() - blocked).toBeLessThan(5000)
     await using engine = await place.open()
     await engine.gc()
     expect((await engine.check()).problems).toEqual([])
