@@ -7,11 +7,20 @@ export type ExitHook = () => (() => void) | null
 const hooks = memo(() => {
   const all = new Set<ExitHook>()
   process.on('exit', () => {
-    const last = [...all].map((hook) => hook())
-    for (const wait of last) wait?.()
+    const last = [...all].map((hook) => settled(hook))
+    for (const wait of last) if (wait) settled(wait)
   })
   return all
 })
+
+// Nobody is left to hear of a failure, and the other hooks are to be called.
+function settled<T>(hook: () => T): T | null {
+  try {
+    return hook()
+  } catch {
+    return null
+  }
+}
 
 /** Calls `hook` when the process ends by itself; gives back what takes that back. */
 export function atExit(hook: ExitHook): () => void {

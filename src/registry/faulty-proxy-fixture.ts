@@ -51,6 +51,8 @@ export class FaultyProxy implements AsyncDisposable {
 
   async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const { method = 'GET', url = '/', headers } = incoming
+    const gone = new AbortController()
+    outgoing.once('close', () => gone.abort())
     const fault = this.answers.shift()
     if (fault !== undefined) {
       outgoing
@@ -62,18 +64,14 @@ export class FaultyProxy implements AsyncDisposable {
     if (this.ignoreRanges) delete onwardHeaders.range
     const onward = request(`http://${this.#target}${url}`, { method, headers: onwardHeaders })
     onward.on('error', () => outgoing.destroy())
+    gone.signal.addEventListener('abort', () => onward.destroy())
     incoming.pipe(onward)
-    const [answer] = (await once(onward, 'response')) as [IncomingMessage]
+    const [answer] = (await once(onward, 'response', { signal: gone.signal })) as [IncomingMessage]
     outgoing.writeHead(answer.statusCode ?? 500, answer.headers)
     if (method !== 'GET' || !url.includes('/blobs/')) {
       answer.pipe(outgoing)
       return
     }
-    const gone = new AbortController()
-    outgoing.once('close', () => {
-      gone.abort()
-      onward.destroy()
-    })
     let bytes = 0
     for await (const chunk of answer as AsyncIterable<Buffer>) {
       const limit = this.cutAfter ?? this.stallAfter ?? Number.POSITIVE_INFINITY

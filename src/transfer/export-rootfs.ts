@@ -73,7 +73,7 @@ async function toStream(tree: ExportedTree, target: NodeJS.WritableStream, signa
   flowing.catch(() => source.destroy())
   // Nor would the end of the process, whose loop stands still, let that thread go.
   const stay = atExit(() => {
-    closeSync(pipe.read)
+    source.destroy()
     return null
   })
   source.once('close', stay)

@@ -2,8 +2,8 @@
 import { Writable } from 'node:stream'
 import { type CallOptions, Engine } from 'tscontainer'
 
-// Ends its threads at many moments of their work. Arguments: root, archive of an image that nobody uses, `abort`, `exit`
-// or `exit-export`, and how many times or after how many milliseconds.
+// Ends its threads at many moments of their work. Arguments: root, archive of an image that nobody uses, what to do, and how
+// many times or after how many milliseconds.
 const [root = '', archive = '', what = 'abort', number = '100'] = process.argv.slice(2)
 
 const open = () => Engine.open({ root, diagnostics: () => {} })
@@ -45,20 +45,31 @@ async function abortAll(engine: Engine, times: number): Promise<void> {
 }
 
 /** To nobody who reads it: the thread waits in the middle of a write. */
-async function exportOn(engine: Engine): Promise<void> {
+async function exportOn(engine: Engine, call?: CallOptions): Promise<void> {
   await using container = await engine.containers.create({
     image: 'busybox:local',
     command: ['true'],
     networks: 'none',
   })
-  await container.exportRootfs(new Writable({ write: () => setInterval(() => {}, 1000) }))
+  await container.exportRootfs(new Writable({ write: () => setInterval(() => {}, 1000) }), call)
+}
+
+/** The abort has begun to clear up when the process ends. */
+async function abortAndExit(engine: Engine, afterMs: number): Promise<void> {
+  const abort = new AbortController()
+  setTimeout(() => {
+    abort.abort()
+    process.exit(7)
+  }, afterMs)
+  await exportOn(engine, { signal: abort.signal })
 }
 
 const engine = await open()
 if (what === 'abort') {
   await abortAll(engine, Number(number))
   await engine[Symbol.asyncDispose]()
-} else {
+} else if (what === 'abort-and-exit') await abortAndExit(engine, Number(number))
+else {
   setTimeout(() => process.exit(7), Number(number))
   if (what === 'exit-export') await exportOn(engine)
   for (;;) await load(engine)

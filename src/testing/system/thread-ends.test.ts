@@ -29,7 +29,7 @@ afterAll(async () => {
   await place[Symbol.asyncDispose]()
 })
 
-async function run(what: 'abort' | 'exit' | 'exit-export', number: number) {
+async function run(what: 'abort' | 'exit' | 'exit-export' | 'abort-and-exit', number: number) {
   const file = join(import.meta.dirname, 'thread-ends-child.ts')
   const child = spawn(process.execPath, [file, place.root, archive, what, String(number)], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -60,8 +60,9 @@ test(
     }
     const blocked = performance.now()
     expect(await run('exit-export', 1000)).toEqual({ code: 7, signal: null, output: '', errors: '' })
+    expect(await run('abort-and-exit', 500)).toEqual({ code: 7, signal: null, output: '', errors: '' })
     // It would wait for ever, or until the process gives it up.
-    expect(performance.now() - blocked).toBeLessThan(5000)
+    expect(performance.now() - blocked).toBeLessThan(7000)
     await using engine = await place.open()
     await engine.gc()
     expect((await engine.check()).problems).toEqual([])
