@@ -3,6 +3,7 @@ import type { ContainerId } from '../driver-kit/ids.ts'
 import type { TreeChange } from '../layer/change-list.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Operation, OperationContext } from '../progress/operation.ts'
+import type { RunningCalls } from '../progress/running-calls.ts'
 import type { CommitOptions } from '../transfer/commit-options.ts'
 import type { PullOptions } from '../transfer/pull-image.ts'
 import type { Image } from './image.ts'
@@ -11,6 +12,7 @@ import type { ContainerPruneFilter, ContainersPruneReport } from './removal-repo
 
 /** What handles on containers reach of their engine. */
 export interface ContainerBackend {
+  readonly calls: RunningCalls
   /** @throws `call.disposed` when the engine was disposed */
   core(): ContainerCore
   readonly monitor: MonitorControl

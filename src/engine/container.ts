@@ -15,7 +15,8 @@ import { parseOptionObject } from '../driver-kit/options.ts'
 import { containerErrors } from '../errors/container-errors.ts'
 import type { TreeChange } from '../layer/change-list.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
-import { type Operation, startOperation } from '../progress/operation.ts'
+import type { Operation, OperationContext } from '../progress/operation.ts'
+import type { RunningCalls } from '../progress/running-calls.ts'
 import { parseSignal } from '../runtime/signals.ts'
 import type { CommitOptions } from '../transfer/commit-options.ts'
 import type { ContainerBackend } from './container-backend.ts'
@@ -59,6 +60,20 @@ export class Container implements AsyncDisposable {
     return this.#backend.core()
   }
 
+  get #calls(): RunningCalls {
+    return this.#backend.calls
+  }
+
+  /** Whether the end of the engine ends it: then whoever waits for it is to hear how it ended. */
+  get #endsWithEngine(): boolean {
+    const { lifetime, owner } = this.#core.require(this.id)
+    return lifetime === 'process' && owner === this.#core.services.owner.id
+  }
+
+  #untilItsEnd<T>(call: CallOptions | undefined, work: (call: CallOptions) => Promise<T>): Promise<T> {
+    return this.#endsWithEngine ? work(call ?? {}) : this.#calls.run(call, work)
+  }
+
   /** As recorded now. @throws `container.not_found` */
   get name(): string {
     return this.#core.inspect(this.id).name
@@ -71,7 +86,7 @@ export class Container implements AsyncDisposable {
    * `container.held_elsewhere`, `container.busy`
    */
   start(call?: CallOptions): Promise<void> {
-    return this.#core.start(this.id, this.#onLog, call)
+    return this.#calls.run(call, (call) => this.#core.start(this.id, this.#onLog, call))
   }
 
   /**
@@ -85,22 +100,24 @@ export class Container implements AsyncDisposable {
       stopSignal: (value) => parseSignal(value as string | number),
       graceMs: (value, key) => parseDuration(value as Duration, key),
     })
-    return this.#core.stop(this.id, { signal: stopSignal ?? null, graceMs: graceMs ?? null }, call)
+    const how = { signal: stopSignal ?? null, graceMs: graceMs ?? null }
+    return this.#calls.run(call, (call) => this.#core.stop(this.id, how, call))
   }
 
   /** Signals the first process: name with or without SIG, or number. Default SIGKILL. @throws `container.not_running` */
   kill(signal: string | number = 'SIGKILL', call?: CallOptions): Promise<void> {
-    return this.#core.kill(this.id, parseSignal(signal), call)
+    const number = parseSignal(signal)
+    return this.#calls.run(call, (call) => this.#core.kill(this.id, number, call))
   }
 
   /** Freezes all its processes. A paused one stays so. @throws `container.not_running` */
   pause(call?: CallOptions): Promise<void> {
-    return this.#core.setPaused(this.id, true, call)
+    return this.#calls.run(call, (call) => this.#core.setPaused(this.id, true, call))
   }
 
   /** Lets them go on. @throws `container.not_running` */
   unpause(call?: CallOptions): Promise<void> {
-    return this.#core.setPaused(this.id, false, call)
+    return this.#calls.run(call, (call) => this.#core.setPaused(this.id, false, call))
   }
 
   /** Waits for a condition, whichever process holds the container. Default `not-running`. */
@@ -114,7 +131,7 @@ export class Container implements AsyncDisposable {
         })
       },
     })
-    return this.#core.wait(this.#core.require(this.id), until ?? 'not-running', call)
+    return this.#untilItsEnd(call, (call) => this.#core.wait(this.#core.require(this.id), until ?? 'not-running', call))
   }
 
   /**
@@ -123,12 +140,14 @@ export class Container implements AsyncDisposable {
    * @throws `container.not_running`, `runtime.command_not_found`, `runtime.command_not_executable`
    */
   exec(argv: readonly string[], options?: ExecOptions): Promise<ExecResult> {
-    return execCollected((spawn) => this.#core.spawn(this.id, argv, spawn), options)
+    return this.#untilItsEnd(options, (call) =>
+      execCollected((spawn) => this.#core.spawn(this.id, argv, spawn), { ...options, ...call }),
+    )
   }
 
   /** Starts a program in the container and gives its streams. */
   spawn(argv: readonly string[], options?: SpawnOptions): Promise<ExecProcess> {
-    return this.#core.spawn(this.id, argv, options)
+    return this.#calls.run(options, (call) => this.#core.spawn(this.id, argv, { ...options, ...call }))
   }
 
   /** The standard streams of the first process, byte-exact. @throws `container.not_running` */
@@ -143,7 +162,8 @@ export class Container implements AsyncDisposable {
 
   /** Log entries from the first byte on; with `follow` until the container ends. */
   logs(query?: ContainerLogQuery): AsyncIterable<LogEntry> {
-    return this.#core.logs(this.id, query)
+    const signal = this.#endsWithEngine ? query?.signal : this.#calls.signal(query?.signal)
+    return this.#core.logs(this.id, { ...query, ...(signal && { signal }) })
   }
 
   /** @throws `container.not_found` */
@@ -163,7 +183,7 @@ export class Container implements AsyncDisposable {
    * @throws `container.unsupported_option` when it runs and its storage driver can only compare stopped trees
    */
   async *diff(call?: CallOptions): AsyncIterable<TreeChange> {
-    yield* await this.#backend.diff(this.id, call)
+    yield* await this.#calls.run(call, (call) => this.#backend.diff(this.id, call))
   }
 
   /**
@@ -175,12 +195,14 @@ export class Container implements AsyncDisposable {
    * `layer.unsupported_entry`, `layer.disk_full`, `content.*`, `reference.*`
    */
   commit(options?: CommitOptions): Operation<Image> {
-    return startOperation((context) => this.#backend.commit(this.id, options, context), options, 'container.commit')
+    const work = (context: OperationContext) => this.#backend.commit(this.id, options, context)
+    return this.#calls.operation(work, options, 'container.commit')
   }
 
   /** Writes the root file system as a tar to a path or stream; of a running container as it is at each file's turn. */
   exportRootfs(target: string | NodeJS.WritableStream, call?: CallOptions): Operation<void> {
-    return this.#backend.exportRootfs(this.id, target, call)
+    const work = ({ signal }: OperationContext) => this.#backend.exportRootfs(this.id, target, { signal })
+    return this.#calls.operation(work, call, 'container.exportRootfs')
   }
 
   /** Removes it; one that is gone is no error. @throws `container.running` without `force` */
@@ -189,7 +211,7 @@ export class Container implements AsyncDisposable {
       force: (value) => value === true,
     })
     const record = this.#core.services.records.find(this.id)
-    if (record) await this.#core.remove(record, { force: force ?? false }, call)
+    if (record) await this.#calls.run(call, (call) => this.#core.remove(record, { force: force ?? false }, call))
     this.#owned = false
   }
 

@@ -1,7 +1,7 @@
 import type { ContainerSpec } from '../container/container-spec.ts'
 import type { ContainerFilter } from '../container/list-filter.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
-import { type Operation, startOperation } from '../progress/operation.ts'
+import type { Operation } from '../progress/operation.ts'
 import type { PullPolicy } from '../transfer/transfer-options.ts'
 import { Container } from './container.ts'
 import type { ContainerBackend } from './container-backend.ts'
@@ -30,7 +30,7 @@ export class Containers {
    * @throws `image.not_found`, `container.name_taken`, `container.bad_spec`, `call.unknown_option`, ...
    */
   async create(spec: ContainerSpec, call?: CallOptions): Promise<Container> {
-    const { record, onLog } = await this.#backend.core().create(spec, call)
+    const { record, onLog } = await this.#backend.calls.run(call, (call) => this.#backend.core().create(spec, call))
     return new Container(this.#backend, record.id, true, onLog)
   }
 
@@ -41,7 +41,7 @@ export class Containers {
    * @throws as `create`, `Container.start` and `Images.pull`
    */
   run(spec: ContainerSpec, options?: RunOptions): Operation<Container> {
-    return startOperation(
+    return this.#backend.calls.operation(
       async (context) => {
         const { signal, report } = context
         // With the engine, which is open by now: who only imports the package does not load it.
@@ -54,7 +54,10 @@ export class Containers {
           report({ type: 'stage', stage: 'start' })
           await container.start({ signal })
         } catch (error) {
-          await container.remove({ force: true })
+          // Also when the engine is about to end, which refuses new calls.
+          const core = this.#backend.core()
+          const made = core.find(container.id)
+          if (made) await core.remove(made, { force: true })
           throw error
         }
         return container
@@ -85,6 +88,6 @@ export class Containers {
    * started. One that is started meanwhile stays, and so do those that another living process owns.
    */
   async prune(filter?: ContainerPruneFilter, call?: CallOptions): Promise<ContainersPruneReport> {
-    return this.#backend.prune(filter, call)
+    return this.#backend.calls.run(call, (call) => this.#backend.prune(filter, call))
   }
 }

@@ -1,6 +1,7 @@
 import { callErrors } from '../errors/call-errors.ts'
 import { isEngineError } from '../errors/engine-error.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
+import { RunningCalls } from '../progress/running-calls.ts'
 import type { EngineEvent, EventQuery } from '../state/event-journal.ts'
 import type { CheckOptions, ConsistencyReport } from './check-engine.ts'
 import type { EngineGarbageReport } from './collect-engine-garbage.ts'
@@ -32,11 +33,14 @@ export class Engine implements AsyncDisposable {
   readonly networks: Networks
   readonly registries: Registries
   readonly #core: EngineCore
+  readonly #calls = new RunningCalls()
+  #disposal: Promise<void> | null = null
   #disposed = false
 
   private constructor(core: EngineCore) {
     this.#core = core
     const images: ImageBackend = {
+      calls: this.#calls,
       images: () => this.#open().get(coreTokens.images),
       verbs: () => this.#open().images,
       transfer: () => this.#open().get(coreTokens.transfer),
@@ -46,6 +50,7 @@ export class Engine implements AsyncDisposable {
     }
     this.images = new Images(images)
     this.containers = new Containers({
+      calls: this.#calls,
       core: () => this.#open().containers,
       monitor: core.get(coreTokens.monitor),
       bringImage: (image, options, context) => this.#open().bringImage(image, options, context),
@@ -111,32 +116,34 @@ export class Engine implements AsyncDisposable {
 
   /** Everything that happens on the root, whichever process does it: none is missed, none comes twice. */
   events(query?: EventQuery): AsyncIterable<EngineEvent> {
-    return this.#open().get(coreTokens.journal).read(query)
+    const journal = this.#open().get(coreTokens.journal)
+    return journal.read({ ...query, signal: this.#calls.signal(query?.signal) })
   }
 
   /** The engine at a glance: drivers, counts, kernel. */
   async info(call?: CallOptions): Promise<EngineInfo> {
-    return this.#open().info(call)
+    return this.#calls.run(call, (call) => this.#open().info(call))
   }
 
   /** What images and containers take on the disk; what several images share is counted once. */
   async diskUsage(options?: DiskUsageOptions): Promise<DiskUsage> {
-    return this.#open().diskUsage(options)
+    return this.#calls.run(options, (call) => this.#open().diskUsage({ ...options, ...call }))
   }
 
   /** Removes what nothing uses: stopped containers and dangling images, unless it is said what else. */
   async prune(what?: PruneOptions, call?: CallOptions): Promise<PruneReport> {
-    return this.#open().prune(what, call)
+    return this.#calls.run(call, (call) => this.#open().prune(what, call))
   }
 
   /** Removes blobs, layers and kernel objects that nothing needs any more. */
   async gc(call?: CallOptions): Promise<EngineGarbageReport> {
-    return this.#open().gc(call)
+    return this.#calls.run(call, (call) => this.#open().gc(call))
   }
 
   /** Compares the records with what is on disk; `repair` mends what can be, beside other processes that use the root. */
   async check(options: CheckOptions = {}, call?: CallOptions): Promise<ConsistencyReport> {
-    return { problems: await this.#open().check(options, call), setAside: null }
+    const problems = await this.#calls.run(call, (call) => this.#open().check(options, call))
+    return { problems, setAside: null }
   }
 
   /**
@@ -145,15 +152,22 @@ export class Engine implements AsyncDisposable {
    * the containers.
    */
   async reset(call?: CallOptions): Promise<readonly string[]> {
-    return this.#open().reset(call)
+    return this.#calls.run(call, (call) => this.#open().reset(call))
   }
 
   /**
-   * Ends and removes `process` containers of this engine (kept ones are only stopped), leaves detached ones alone, and
-   * leaves no handle of ours open. Can be called twice.
+   * Ends calls that are under way (`call.disposed`), and waits for what they undo. Then it ends and removes `process`
+   * containers of this engine (kept ones are only stopped), leaves detached ones alone, and leaves no handle of ours open.
+   * Can be called twice.
    */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#disposed) return
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= this.#end()
+    return this.#disposal
+  }
+
+  async #end(): Promise<void> {
+    // What they undo needs the engine.
+    await this.#calls.end()
     this.#disposed = true
     await this.#core[Symbol.asyncDispose]()
   }

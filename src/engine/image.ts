@@ -3,7 +3,8 @@ import type { ImageRecord } from '../image/image-record.ts'
 import type { ImageStore } from '../image/image-store.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Digest } from '../oci/digest.ts'
-import { type Operation, startOperation } from '../progress/operation.ts'
+import type { Operation } from '../progress/operation.ts'
+import type { RunningCalls } from '../progress/running-calls.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
 import type { SquashOptions } from '../transfer/commit-options.ts'
 import type { importRootfs } from '../transfer/import-rootfs.ts'
@@ -23,6 +24,7 @@ import type { RemoveImageOptions, RemoveImageReport } from './removal-reports.ts
 
 /** What handles on images reach of their engine. */
 export interface ImageBackend {
+  readonly calls: RunningCalls
   /** @throws `call.disposed` when the engine was disposed */
   images(): ImageStore
   verbs(): ImageVerbs
@@ -53,7 +55,7 @@ export class Image {
 
   /** @throws `image.not_found` when it was removed */
   async inspect(call?: CallOptions): Promise<ImageInspect> {
-    return this.#backend.verbs().inspect(this.id, call)
+    return this.#backend.calls.run(call, (call) => this.#backend.verbs().inspect(this.id, call))
   }
 
   /**
@@ -63,7 +65,7 @@ export class Image {
    * @throws `image.not_found` when it was removed
    */
   async history(call?: CallOptions): Promise<readonly ImageHistoryEntry[]> {
-    return this.#backend.verbs().history(this.id, call)
+    return this.#backend.calls.run(call, (call) => this.#backend.verbs().history(this.id, call))
   }
 
   /** Gives it one more name; another image that has it loses it. @throws `reference.*` */
@@ -80,7 +82,7 @@ export class Image {
    * @throws `registry.*`, `transfer.unsupported_compression`, `image.not_found`, `image.no_name`, `image.several_names`, `reference.*`
    */
   push(reference?: string, options?: PushOptions): Operation<PushResult> {
-    return startOperation(
+    return this.#backend.calls.operation(
       async (context) => {
         const { pushImage } = this.#backend
         const [services, registries] = await Promise.all([this.#backend.transfer(), this.#backend.registries()])
@@ -100,7 +102,7 @@ export class Image {
    * @throws `transfer.not_a_base`, `transfer.unsupported_compression`, `image.not_found`, `reference.*`, `layer.*`
    */
   squash(options?: SquashOptions): Operation<Image> {
-    return startOperation(
+    return this.#backend.calls.operation(
       async (context) => {
         const { squashImage } = this.#backend
         const [services, trees] = await Promise.all([this.#backend.transfer(), this.#backend.trees()])
@@ -120,8 +122,8 @@ export class Image {
    * @throws `image.in_use` when containers use it (`force` passes over stopped ones), `image.several_names` without
    * `force`, `image.has_children` when other images were made from it
    */
-  async remove(options?: RemoveImageOptions, _call?: CallOptions): Promise<RemoveImageReport> {
-    return this.#backend.verbs().remove(this.id, options, 'image.remove')
+  async remove(options?: RemoveImageOptions, call?: CallOptions): Promise<RemoveImageReport> {
+    return this.#backend.calls.run(call, () => this.#backend.verbs().remove(this.id, options, 'image.remove'))
   }
 
   /** Takes one of its names away; false when it does not have it. The image stays. @throws `reference.*` */

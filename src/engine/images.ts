@@ -3,7 +3,7 @@ import { parseOptionObject } from '../driver-kit/options.ts'
 import type { ImageFilter } from '../image/image-filter.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
-import { type Operation, type OperationContext, startOperation } from '../progress/operation.ts'
+import type { Operation, OperationContext } from '../progress/operation.ts'
 import { parseReference } from '../reference/reference.ts'
 import type { FoundRepository, ImageSearchOptions } from '../registry/search.ts'
 import type { ImportOptions } from '../transfer/import-rootfs.ts'
@@ -134,7 +134,8 @@ export class Images {
   async *tags(repository: string, call?: CallOptions): AsyncIterable<string> {
     parseOptionObject('images.tags', call, { signal: (value) => value })
     const registries = await this.#backend.registries()
-    yield* registries.tags(parseReference(this.#backend.images().expand(repository)), call)
+    const reference = parseReference(this.#backend.images().expand(repository))
+    yield* this.#backend.calls.iterate(call, (call) => registries.tags(reference, call))
   }
 
   /**
@@ -146,7 +147,7 @@ export class Images {
     const { parseSearchOptions } = await import('../registry/search-options.ts')
     const parsed = parseSearchOptions(options)
     const registries = await this.#backend.registries()
-    yield* registries.search(term, parsed)
+    yield* this.#backend.calls.iterate(parsed, (call) => registries.search(term, { ...parsed, ...call }))
   }
 
   /** By name, id or unique id prefix. @throws `image.not_found`, `image.ambiguous`, `reference.*` */
@@ -171,8 +172,8 @@ export class Images {
    *
    * @throws `image.not_found`, `image.in_use`, `image.several_names`, `image.has_children`, `image.ambiguous`
    */
-  async remove(nameOrId: string, options?: RemoveImageOptions, _call?: CallOptions): Promise<RemoveImageReport> {
-    return this.#backend.verbs().remove(nameOrId, options, 'images.remove')
+  async remove(nameOrId: string, options?: RemoveImageOptions, call?: CallOptions): Promise<RemoveImageReport> {
+    return this.#backend.calls.run(call, () => this.#backend.verbs().remove(nameOrId, options, 'images.remove'))
   }
 
   /** Takes a name away; the image stays, perhaps dangling. False when there is no such name. @throws `reference.*` */
@@ -185,7 +186,7 @@ export class Images {
    * image.
    */
   async prune(filter?: ImagePruneFilter, call?: CallOptions): Promise<ImagesPruneReport> {
-    return this.#backend.verbs().prune(filter, call)
+    return this.#backend.calls.run(call, (call) => this.#backend.verbs().prune(filter, call))
   }
 
   async #bytes(source: ByteSource, { signal }: OperationContext): Promise<ByteSource> {
@@ -202,7 +203,7 @@ export class Images {
     what: string,
     work: (transfer: TransferServices, context: OperationContext) => Promise<T>,
   ): Operation<T> {
-    return startOperation(async (context) => work(await this.#backend.transfer(), context), call, what)
+    return this.#backend.calls.operation(async (context) => work(await this.#backend.transfer(), context), call, what)
   }
 }
 
