@@ -31,7 +31,7 @@ export interface ChangeSubject {
 }
 
 export type PackJob =
-  /** `output` is a blocking descriptor of this process. */
+  /** `output` is a descriptor of this process. */
   | {
       readonly task: 'tar'
       readonly subject: TreeSubject | RunningSubject | ChangeSubject

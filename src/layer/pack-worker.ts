@@ -32,7 +32,7 @@ function run(job: PackJob, confine: Confine): PackResult | readonly TreeChange[]
     stop.check()
     post({ type: 'progress', bytes })
   }
-  const output = new TarOutput(job.output, { onBytes, disk, digest })
+  const output = new TarOutput(job.output, { onWait: stop.check, onBytes, disk, digest })
   const pack = () => packTree(Buffer.from('/'), output, stop.check)
   if (subject.kind === 'tree') confine([subject.tree], subject.tree.target, pack)
   else if (subject.kind === 'changes') visitChanges(subject, new LayerTar(output), confine)

@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeSy
 import { errnoOf } from '../errors/host-errors.ts'
 import { layerErrors } from '../errors/layer-errors.ts'
 import { EarlyWriteback } from '../host/early-writeback.ts'
+import { waitWritable } from '../host/syscall/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { DiskWish } from './pack-tar.ts'
 import type { TarEntry } from './tar-entry.ts'
@@ -13,10 +14,14 @@ import { encodeHeader, endOfTar, padding } from './tar-header-writer.ts'
 // of their pages is a fault of the host's, which costs twice the copying.
 const bufferSize = 64 << 10
 const progressStep = 8 << 20
+/** A thread that waits for a reader looks up this often. */
+const longestWaitMs = 20
 // In the tree of a running container another kind of file may have taken the place of the one that was looked at.
 const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOATIME
 
 export interface TarOutputOptions {
+  /** Called now and then while nobody takes what is to be written; may throw. For descriptors that do not block. */
+  readonly onWait?: (() => void) | undefined
   /** Bytes so far. */
   readonly onBytes?: ((bytes: number) => void) | undefined
   /** The descriptor is a file's: whether it is written back while it is made, and is on the disk after `finish`. */
@@ -25,12 +30,13 @@ export interface TarOutputOptions {
   readonly digest?: boolean | undefined
 }
 
-/** Writes a tar to a blocking descriptor, in large pieces. */
+/** Writes a tar to a descriptor, in large pieces. */
 export class TarOutput {
   readonly #fd: number
   readonly #buffer = Buffer.allocUnsafeSlow(bufferSize)
   #used = 0
   readonly #block = Buffer.allocUnsafeSlow(blockSize)
+  readonly #onWait: () => void
   readonly #onBytes: (bytes: number) => void
   #reported = 0
   readonly #writeback: EarlyWriteback | null
@@ -45,6 +51,7 @@ export class TarOutput {
 
   constructor(fd: number, options: TarOutputOptions = {}) {
     this.#fd = fd
+    this.#onWait = options.onWait ?? (() => {})
     this.#onBytes = options.onBytes ?? (() => {})
     this.#durable = options.disk === 'durable'
     this.#writeback = this.#durable || options.disk === 'begun' ? new EarlyWriteback(fd) : null
@@ -112,7 +119,7 @@ export class TarOutput {
 
   #flush(): void {
     this.#onDisk(() => {
-      for (let done = 0; done < this.#used; ) done += writeSync(this.#fd, this.#buffer, done, this.#used - done)
+      for (let done = 0; done < this.#used; ) done += this.#write(done)
     })
     this.#hash?.update(this.#buffer.subarray(0, this.#used))
     this.#used = 0
@@ -120,6 +127,17 @@ export class TarOutput {
     if (this.bytes - this.#reported < progressStep) return
     this.#reported = this.bytes
     this.#onBytes(this.bytes)
+  }
+
+  #write(from: number): number {
+    for (;;)
+      try {
+        return writeSync(this.#fd, this.#buffer, from, this.#used - from)
+      } catch (error) {
+        if (errnoOf(error) !== 'EAGAIN') throw error
+        waitWritable(this.#fd, longestWaitMs)
+        this.#onWait()
+      }
   }
 
   // Some file systems find out only in fsync that there is no room.

@@ -6,8 +6,8 @@ import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { callErrors } from '../errors/call-errors.ts'
 import { fromNodeError } from '../errors/host-errors.ts'
-import { atExit } from '../host/at-exit.ts'
 import { createPipe, setPipeCapacity } from '../host/pipe.ts'
+import { setNonBlocking } from '../host/syscall/descriptor.ts'
 import { packTar, type RunningSubject, type TreeSubject } from '../layer/pack-tar.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { type Operation, startOperation } from '../progress/operation.ts'
@@ -67,16 +67,12 @@ const pipeBytes = 1 << 20
 async function toStream(tree: ExportedTree, target: NodeJS.WritableStream, signal: AbortSignal): Promise<void> {
   const pipe = createPipe()
   setPipeCapacity(pipe.write, pipeBytes)
+  // So that the thread that writes can be told to stop while nobody reads.
+  setNonBlocking(pipe.write, true)
   const source = new Socket({ fd: pipe.read, readable: true, writable: false })
   const flowing = pipeline(source, target, { signal })
   // A target that was destroyed before leaves the pipe open, and the packing thread would wait for a reader.
   flowing.catch(() => source.destroy())
-  // Nor would the end of the process, whose loop stands still, let that thread go.
-  const stay = atExit(() => {
-    source.destroy()
-    return null
-  })
-  source.once('close', stay)
   const packing = pack(tree, pipe.write, source, signal)
   const [packed, flowed] = await Promise.allSettled([packing, flowing])
   // When one end fails the other does so for want of it.

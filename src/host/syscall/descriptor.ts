@@ -10,6 +10,7 @@ const F_GETPIPE_SZ = 1032
 
 const pipe2Call = bind<[Uint8Array, number]>('pipe2', 'int', ['void *', 'int'])
 const fcntlCall = bind<[number, number, number]>('fcntl', 'int', ['int', 'int', 'long'])
+const pollCall = bind<[Uint8Array, number, number]>('poll', 'int', ['void *', 'ulong', 'int'])
 const closeCall = bind<[number]>('close', 'int', ['int'])
 const flockCall = bind<[number, number]>('flock', 'int', ['int', 'int'])
 
@@ -51,6 +52,14 @@ export function setNonBlocking(fd: number, on: boolean): void {
   const flags = check(fcntlCall(fd, F_GETFL, 0), 'fcntl')
   const wanted = on ? flags | constants.O_NONBLOCK : flags & ~constants.O_NONBLOCK
   check(fcntlCall(fd, F_SETFL, wanted), 'fcntl')
+}
+
+/** Blocks the thread until a descriptor takes bytes, or nobody reads them any more, or the time is over. Source: poll(2). */
+export function waitWritable(fd: number, timeoutMs: number): void {
+  const POLLOUT = 4
+  // struct pollfd: int fd; short events, revents.
+  const entry = new Int32Array([fd, POLLOUT])
+  if (pollCall(new Uint8Array(entry.buffer), 1, timeoutMs) === -1 && lastErrno() !== 'EINTR') check(-1, 'poll')
 }
 
 /** flock(2) without waiting; false when another open file holds it. */

@@ -1,5 +1,6 @@
 // The built package: its threads start several times faster, and it is what runs at users'.
 import { Writable } from 'node:stream'
+import { Worker } from 'node:worker_threads'
 import { type CallOptions, Engine } from 'tscontainer'
 
 // Ends its threads at many moments of their work. Arguments: root, archive of an image that nobody uses, what to do, and how
@@ -64,6 +65,15 @@ async function abortAndExit(engine: Engine, afterMs: number): Promise<void> {
   await exportOn(engine, { signal: abort.signal })
 }
 
+/** An engine in a thread of its own, which is ended from outside while an export waits for its reader. */
+async function endThread(afterMs: number): Promise<never> {
+  const thread = new Worker(new URL(import.meta.url), { argv: [root, archive, 'exit-export', '1000000'], stderr: true })
+  await new Promise((resolve) => setTimeout(resolve, afterMs))
+  if (what === 'terminate') await thread.terminate()
+  process.exit(7)
+}
+
+if (what === 'terminate' || what === 'exit-around') await endThread(Number(number))
 const engine = await open()
 if (what === 'abort') {
   await abortAll(engine, Number(number))
