@@ -67,7 +67,8 @@ async function abortAndExit(engine: Engine, afterMs: number): Promise<void> {
 
 /** An engine in a thread of its own, which is ended from outside while an export waits for its reader. */
 async function endThread(afterMs: number): Promise<never> {
-  const thread = new Worker(new URL(import.meta.url), { argv: [root, archive, 'exit-export', '1000000'], stderr: true })
+  const argv = [root, archive, 'exit-export', '1000000']
+  const thread = new Worker(new URL(import.meta.url), { argv, trackUnmanagedFds: false })
   await new Promise((resolve) => setTimeout(resolve, afterMs))
   if (what === 'terminate') await thread.terminate()
   process.exit(7)
