@@ -4,6 +4,7 @@ import type { ContainerCore } from '../container/container-core.ts'
 import type { ContainerLogQuery } from '../container/container-log.ts'
 import type { ExitStatus } from '../container/container-record.ts'
 import type { ContainerSpec } from '../container/container-spec.ts'
+import { type ContainerStats, checkInterval } from '../container/container-stats.ts'
 import { type Duration, parseDuration } from '../container/duration.ts'
 import type { ExecProcess, SpawnOptions } from '../container/exec-container.ts'
 import type { ContainerInspect } from '../container/inspect-container.ts'
@@ -13,6 +14,7 @@ import type { ContainerId } from '../driver-kit/ids.ts'
 import type { LogEntry } from '../driver-kit/log-driver.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { containerErrors } from '../errors/container-errors.ts'
+import type { ProcessFacts } from '../host/process-facts.ts'
 import type { TreeChange } from '../layer/change-list.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { type Operation, startOperation } from '../progress/operation.ts'
@@ -28,6 +30,12 @@ export interface StopOptions {
   readonly stopSignal?: string | number
   /** How long to wait before SIGKILL: milliseconds or text such as `5s`. Default: the container's. */
   readonly graceMs?: Duration
+}
+
+/** How to watch what a container uses. */
+export interface StatsOptions {
+  /** From one sample to the next: milliseconds, at least 10, or text such as `5s`. Default 1 s. */
+  readonly every?: Duration
 }
 
 /** How to remove a container. */
@@ -144,6 +152,24 @@ export class Container implements AsyncDisposable {
   /** Log entries from the first byte on; with `follow` until the container ends. */
   logs(query?: ContainerLogQuery): AsyncIterable<LogEntry> {
     return this.#core.logs(this.id, query)
+  }
+
+  /**
+   * What it uses, now and then again until it ends: processor time, memory, block devices, processes, networks; as
+   * `docker stats`. One sample: `for await (const stats of container.stats()) return stats`.
+   *
+   * @throws `container.not_running`, `container.bad_spec`
+   */
+  async *stats(options: StatsOptions = {}, call?: CallOptions): AsyncIterable<ContainerStats> {
+    const { every } = parseOptionObject('stats', options, {
+      every: (value, key) => checkInterval(parseDuration(value as Duration, key)),
+    })
+    yield* this.#core.stats(this.id, every ?? 1000, call)
+  }
+
+  /** Its processes now, as `docker top`. @throws `container.not_running` */
+  top(call?: CallOptions): Promise<readonly ProcessFacts[]> {
+    return this.#core.top(this.id, call)
   }
 
   /** @throws `container.not_found` */
