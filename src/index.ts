@@ -69,6 +69,7 @@ export type {
 } from './registry/registry-options.ts'
 export type { FoundRepository, ImageSearchOptions } from './registry/search.ts'
 export type { Resources } from './runtime/resources.ts'
+export type { Security, StoredSecurity } from './runtime/security.ts'
 export type { Ulimit, UlimitName, Ulimits } from './runtime/ulimits.ts'
 export type { EngineEvent, EventQuery, EventType } from './state/event-journal.ts'
 export type { CommitOptions, NewImageOptions, SquashOptions } from './transfer/commit-options.ts'

@@ -1,5 +1,6 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Resources } from '../runtime/resources.ts'
+import type { StoredSecurity } from '../runtime/security.ts'
 import type { Ulimits } from '../runtime/ulimits.ts'
 
 /** A mount as recorded: checked and complete. */
@@ -37,6 +38,12 @@ export interface StoredSpec {
   readonly env: readonly string[]
   /** `user[:group]`, empty for root. */
   readonly user: string
+  /** Names and numbers; absent for none, as all that follow. */
+  readonly groups?: readonly string[]
+  readonly domainname?: string
+  readonly security?: StoredSecurity
+  readonly sysctls?: Readonly<Record<string, string>>
+  readonly oomScoreAdj?: number
   readonly workdir: string
   readonly hostname: string
   readonly labels: Readonly<Record<string, string>>
