@@ -68,6 +68,7 @@ export type {
   RegistryHostOptions,
 } from './registry/registry-options.ts'
 export type { FoundRepository, ImageSearchOptions } from './registry/search.ts'
+export type { DeviceEntry, StoredDevice } from './runtime/devices.ts'
 export type { Resources } from './runtime/resources.ts'
 export type { Security, StoredSecurity } from './runtime/security.ts'
 export type { Ulimit, UlimitName, Ulimits } from './runtime/ulimits.ts'

@@ -1,4 +1,5 @@
 import type { LogEntry } from '../driver-kit/log-driver.ts'
+import type { DeviceEntry } from '../runtime/devices.ts'
 import type { Resources } from '../runtime/resources.ts'
 import type { Security } from '../runtime/security.ts'
 import type { Ulimits } from '../runtime/ulimits.ts'
@@ -69,6 +70,10 @@ export interface ContainerSpec {
   readonly resources?: Resources
   readonly ulimits?: Ulimits
   readonly security?: Security
+  /** Devices of the host, as objects or in Docker's short form `source[:target[:access]]`. */
+  readonly devices?: readonly (string | DeviceEntry)[]
+  /** What it may do with devices that have no node in it yet, in Docker's form: `c 10:200 rwm`, `b 8:* r`. */
+  readonly deviceRules?: readonly string[]
   /** Kernel settings that a container has for itself, by name: `{ 'net.core.somaxconn': '1024' }`. */
   readonly sysctls?: Readonly<Record<string, string>>
   /** Which process the kernel ends first when memory runs out: -1000 (never) to 1000 (first). Default 0. */

@@ -1,5 +1,6 @@
 import type { ContainerId } from '../driver-kit/ids.ts'
 import type { Digest } from '../oci/digest.ts'
+import type { StoredDevice } from '../runtime/devices.ts'
 import type { StoredSecurity } from '../runtime/security.ts'
 import type { ContainerRecord, ContainerStatus, ExitStatus, Lifetime } from './container-record.ts'
 import type { ContainerEndpoint, ContainerServices } from './services.ts'
@@ -39,6 +40,8 @@ export interface ContainerInspect {
   readonly ulimits: StoredSpec['ulimits']
   /** Null: Docker's defaults. */
   readonly security: StoredSecurity | null
+  readonly devices: readonly StoredDevice[]
+  readonly deviceRules: readonly string[]
   readonly sysctls: Readonly<Record<string, string>>
   /** Null: as for every other container. */
   readonly oomScoreAdj: number | null
@@ -82,6 +85,8 @@ export function inspectContainer(services: ContainerServices, record: ContainerR
     resources: spec.resources,
     ulimits: spec.ulimits,
     security: spec.security ?? null,
+    devices: spec.devices ?? [],
+    deviceRules: spec.deviceRules ?? [],
     sysctls: spec.sysctls ?? {},
     oomScoreAdj: spec.oomScoreAdj ?? null,
     stopSignal: spec.stopSignal,

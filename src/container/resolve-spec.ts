@@ -2,6 +2,7 @@ import { parseOptionObject } from '../driver-kit/options.ts'
 import { containerErrors } from '../errors/container-errors.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { parseBytes } from '../runtime/byte-size.ts'
+import { parseDeviceRule, parseDevices, resolveDevices } from '../runtime/devices.ts'
 import { checkOomScore } from '../runtime/host-limits.ts'
 import { mergeRunConfig } from '../runtime/merge-config.ts'
 import { checkResources, type Resources } from '../runtime/resources.ts'
@@ -65,6 +66,8 @@ export async function resolveSpec(
   const log = input.log ?? services.defaultLog
   if (input.sysctls) checkSysctls(input.sysctls, input.networks === 'host' ? 'host' : 'own')
   if (input.security) resolveCapabilities(input.security, services.capabilities)
+  // Looked up again at each start; what is missing now is told now.
+  if (input.devices) resolveDevices(input.devices)
   if (input.oomScoreAdj !== undefined) checkOomScore(input.oomScoreAdj, services.hostLimits)
   const driver = await services.logDriver(log.driver)
   driver.parseSinkOptions(log.options)
@@ -91,6 +94,8 @@ export async function resolveSpec(
       ...(input.groups !== undefined && { groups: input.groups }),
       ...(input.domainname !== undefined && { domainname: input.domainname }),
       ...(input.security !== undefined && { security: input.security }),
+      ...(input.devices !== undefined && { devices: input.devices }),
+      ...(input.deviceRules !== undefined && { deviceRules: input.deviceRules }),
       ...(input.sysctls !== undefined && { sysctls: input.sysctls }),
       ...(input.oomScoreAdj !== undefined && { oomScoreAdj: input.oomScoreAdj }),
       shmBytes: input.shmSize ?? defaultShmBytes,
@@ -142,6 +147,15 @@ function parseSpec(spec: ContainerSpec) {
       throw bad(key, 'takes a list of names and numbers', value)
     },
     security: (value, key) => parseSecurity(object(value, key) as Security),
+    devices: (value, key) => {
+      if (Array.isArray(value)) return parseDevices(value)
+      throw bad(key, 'takes a list', value)
+    },
+    deviceRules: (value, key) => {
+      const rules = words(value, key)
+      for (const rule of rules) parseDeviceRule(rule)
+      return rules
+    },
     sysctls: (value, key) => record(value, key, false) as Readonly<Record<string, string>>,
     oomScoreAdj: (value, key) => {
       if (Number.isInteger(value) && Math.abs(value as number) <= 1000) return value as number

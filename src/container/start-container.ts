@@ -7,6 +7,7 @@ import { type Scope, withRollback } from '../lifetime/scope.ts'
 import { resumeLogPump } from '../logging/log-pump.ts'
 import type { RuntimeSpec } from '../oci/runtime-spec.ts'
 import { buildRuntimeSpec } from '../runtime/build-spec.ts'
+import { hostDevices, parseDeviceRule, resolveDevices } from '../runtime/devices.ts'
 import { containerOomScore } from '../runtime/host-limits.ts'
 import { defaultCapabilities } from '../runtime/process-defaults.ts'
 import type { ResolvedUser } from '../runtime/resolve-user.ts'
@@ -270,6 +271,9 @@ async function runtimeSpec(
     oomScoreAdj: spec.oomScoreAdj ?? containerOomScore(services.hostLimits),
     capabilities,
     noNewPrivileges: security?.noNewPrivileges,
+    privileged: security?.privileged ?? false,
+    devices: security?.privileged ? hostDevices() : resolveDevices(spec.devices ?? []),
+    deviceRules: (spec.deviceRules ?? []).map(parseDeviceRule),
     mask: security?.mask,
     unmask: security?.unmask,
     sysctls: { ...(spec.domainname !== undefined && { 'kernel.domainname': spec.domainname }), ...spec.sysctls },

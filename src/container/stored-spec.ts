@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.ts'
+import type { StoredDevice } from '../runtime/devices.ts'
 import type { Resources } from '../runtime/resources.ts'
 import type { StoredSecurity } from '../runtime/security.ts'
 import type { Ulimits } from '../runtime/ulimits.ts'
@@ -42,6 +43,8 @@ export interface StoredSpec {
   readonly groups?: readonly string[]
   readonly domainname?: string
   readonly security?: StoredSecurity
+  readonly devices?: readonly StoredDevice[]
+  readonly deviceRules?: readonly string[]
   readonly sysctls?: Readonly<Record<string, string>>
   readonly oomScoreAdj?: number
   readonly workdir: string

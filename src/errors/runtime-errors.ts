@@ -55,6 +55,14 @@ export const runtimeErrors = defineErrors('runtime', {
     kind: 'invalid_argument',
     help: 'Only kernel settings that a container has for itself can be set for one: those of its network, its shared memory and its message queues.',
   },
+  bad_device: {
+    kind: 'invalid_argument',
+    help: 'A device or a rule for devices is not usable; the message names it.',
+  },
+  device_missing: {
+    kind: 'not_found',
+    help: 'The device is not on this host. Load its driver, or leave it out.',
+  },
   bad_signal: {
     kind: 'invalid_argument',
     help: 'No such signal. Give a name (`SIGTERM`, `TERM`, `SIGRTMIN+3`) or a number from 1 to 64.',

@@ -1,5 +1,6 @@
 import type { CgroupMode } from '../host/kernel.ts'
 import type {
+  RuntimeDeviceRule,
   RuntimeNamespace,
   RuntimeProcess,
   RuntimeResources,
@@ -8,6 +9,7 @@ import type {
   RuntimeSpec,
 } from '../oci/runtime-spec.ts'
 import { containerMounts, type NetworkFiles, type UserMount } from './container-mounts.ts'
+import type { ResolvedDevices } from './devices.ts'
 import { capabilitySets, defaultCapabilities, deviceRules, maskedPaths, readonlyPaths } from './process-defaults.ts'
 import { processEnv } from './process-env.ts'
 import type { ResolvedUser } from './resolve-user.ts'
@@ -59,6 +61,10 @@ export interface SpecInput {
   /** Of `Security`. */
   readonly mask?: readonly string[] | undefined
   readonly unmask?: StoredSecurity['unmask'] | undefined
+  /** The container may change /sys and its cgroups. */
+  readonly privileged?: boolean
+  readonly devices?: ResolvedDevices
+  readonly deviceRules?: readonly RuntimeDeviceRule[]
   /** Kernel settings; from `checkSysctls`. */
   readonly sysctls?: Readonly<Record<string, string>>
 }
@@ -72,7 +78,7 @@ export const defaultShmBytes = 64 * 1024 * 1024
  * @throws runtime.bad_mount
  */
 export function buildRuntimeSpec(input: SpecInput): RuntimeSpec {
-  const { mask = [], unmask = [], sysctls = {} } = input
+  const { mask = [], unmask = [], sysctls = {}, devices: { nodes, rules } = { nodes: [], rules: [] } } = input
   const annotations = { ...input.annotations, ...input.seccomp.annotations }
   return {
     ociVersion: '1.0.2',
@@ -84,7 +90,8 @@ export function buildRuntimeSpec(input: SpecInput): RuntimeSpec {
     linux: {
       namespaces: namespaces(input),
       cgroupsPath: input.cgroupsPath,
-      resources: { devices: deviceRules, ...input.resources },
+      ...(nodes.length > 0 && { devices: nodes }),
+      resources: { devices: [...deviceRules, ...rules, ...(input.deviceRules ?? [])], ...input.resources },
       rootfsPropagation: rootPropagation(input.userMounts),
       ...(input.seccomp.profile && { seccomp: input.seccomp.profile }),
       maskedPaths: restrictPaths([...maskedPaths, ...(input.maskedPaths ?? [])], { mask, unmask }),

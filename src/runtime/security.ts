@@ -5,6 +5,11 @@ import { defaultCapabilities } from './process-defaults.ts'
 
 /** What the programs of a container may do to the machine. By default what Docker lets them. */
 export interface Security {
+  /**
+   * As `docker run --privileged`: every capability that this process has, every device of the host, no filter of system
+   * calls, nothing hidden, and /sys to write to. Whoever is root in it is root on the machine. Default false.
+   */
+  readonly privileged?: boolean
   /** Capabilities besides Docker's fourteen: `NET_ADMIN`, with or without `CAP_`, or `ALL`. */
   readonly capAdd?: readonly string[]
   /** Capabilities that are taken away; `ALL` leaves those of `capAdd` alone. */
@@ -21,6 +26,7 @@ export interface Security {
 
 /** Security options, checked. */
 export interface StoredSecurity {
+  readonly privileged: boolean
   /** `CAP_...`, or `ALL`. */
   readonly capAdd: readonly string[]
   readonly capDrop: readonly string[]
@@ -39,9 +45,10 @@ const all = 'ALL'
  * @throws runtime.unsupported_capability
  */
 export function resolveCapabilities(
-  { capAdd, capDrop }: Pick<StoredSecurity, 'capAdd' | 'capDrop'>,
+  { privileged, capAdd, capDrop }: Pick<StoredSecurity, 'privileged' | 'capAdd' | 'capDrop'>,
   available: readonly string[],
 ): readonly string[] {
+  if (privileged) return available
   const lacking = capAdd.find((name) => name !== all && !available.includes(name))
   if (lacking !== undefined)
     throw runtimeErrors.error('unsupported_capability', {
@@ -83,12 +90,10 @@ export function restrictPaths(
 /** Checks the options. @throws runtime.bad_capability, runtime.bad_security */
 export function parseSecurity(security: Security): StoredSecurity {
   const options = parseOptionObject('security', security, {
+    privileged: flag,
     capAdd: capabilities,
     capDrop: capabilities,
-    noNewPrivileges: (value, key) => {
-      if (typeof value === 'boolean') return value
-      throw bad(key, 'takes true or false', value)
-    },
+    noNewPrivileges: flag,
     seccomp: (value, key) => {
       if (value === 'default' || value === 'unconfined') return value
       throw bad(key, "takes 'default' or 'unconfined'", value)
@@ -96,8 +101,15 @@ export function parseSecurity(security: Security): StoredSecurity {
     mask: paths,
     unmask: (value, key) => (value === 'all' ? value : paths(value, key)),
   })
-  const { capAdd = [], capDrop = [], noNewPrivileges = false, seccomp = 'default', mask = [], unmask = [] } = options
-  return { capAdd, capDrop, noNewPrivileges, seccomp, mask, unmask }
+  const { privileged = false, capAdd = [], capDrop = [], noNewPrivileges = false, mask = [] } = options
+  if (privileged && capDrop.length > 0) throw bad('capDrop', 'takes nothing beside privileged', capDrop)
+  const { seccomp = privileged ? 'unconfined' : 'default', unmask = privileged ? 'all' : [] } = options
+  return { privileged, capAdd, capDrop, noNewPrivileges, seccomp, mask, unmask }
+}
+
+function flag(value: unknown, key: string): boolean {
+  if (typeof value === 'boolean') return value
+  throw bad(key, 'takes true or false', value)
 }
 
 function capabilities(value: unknown, key: string): readonly string[] {

@@ -96,6 +96,51 @@ test('paths that are hidden or read-only', async () => {
   expect(await say(write, { security: { unmask: 'all' } })).toBe('written\n')
 })
 
+describe('devices', () => {
+  test('one, by another name, with less than all rights', async () => {
+    const line = 'ls /dev/fuse*; : < /dev/fuse2 && echo read; : > /dev/fuse2 && echo written'
+    const said = await say(line, { devices: [{ source: '/dev/fuse', target: '/dev/fuse2', access: 'r' }] })
+    expect(said).toMatch(/^\/dev\/fuse2\nread\n/)
+    expect(said).toContain('not permitted')
+    expect(await say(line, { devices: ['/dev/fuse:/dev/fuse2'] })).toBe('/dev/fuse2\nread\nwritten\n')
+    expect(await say('ls /dev/net; : < /dev/net/tun && echo read', { devices: ['/dev/net'] })).toBe('tun\nread\n')
+  })
+
+  test('without its rule it cannot be used, with one it can', async () => {
+    const line = 'mknod /tmp/loop-control c 10 237 && : < /tmp/loop-control && echo opened'
+    expect(await say(line)).toContain('not permitted')
+    expect(await say(line, { deviceRules: ['c 10:237 rwm'] })).toBe('opened\n')
+    expect(await say(line, { deviceRules: ['c 10:* r'] })).toContain('opened')
+  })
+
+  test('wrong ones', async () => {
+    await expect(create({ devices: ['/dev/no-such'] })).rejects.toMatchObject({ code: 'runtime.device_missing' })
+    await expect(create({ devices: ['/etc/passwd'] })).rejects.toMatchObject({ code: 'runtime.bad_device' })
+    await expect(create({ devices: ['dev/fuse'] })).rejects.toMatchObject({ code: 'runtime.bad_device' })
+    await expect(create({ devices: ['/dev/fuse:/dev/x:rwx'] })).rejects.toMatchObject({ code: 'runtime.bad_device' })
+    await expect(create({ deviceRules: ['x 1:3 r'] })).rejects.toMatchObject({ code: 'runtime.bad_device' })
+  })
+})
+
+test('privileged: the devices, rights and settings of the machine', async () => {
+  const security = { privileged: true }
+  const status = (await say("sed -n 's/^CapEff:.//p; s/^Seccomp:.//p' /proc/self/status", { security })).split('\n')
+  expect(status[0]).toBe(/^CapEff:\s*(\w+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))![1])
+  expect(status[1]).toBe('0')
+  expect(await say('ls /dev/loop-control; : < /dev/loop-control && echo opened', { security })).toBe(
+    '/dev/loop-control\nopened\n',
+  )
+  expect(
+    await say('grep -c " /sys sysfs rw" /proc/mounts; test $(wc -l < /proc/interrupts) -gt 0 && echo shown', {
+      security,
+    }),
+  ).toBe('1\nshown\n')
+  expect(await say('mkdir /m && mount -t tmpfs none /m && echo mounted', { security })).toBe('mounted\n')
+  await expect(create({ security: { privileged: true, capDrop: ['CHOWN'] } })).rejects.toMatchObject({
+    code: 'runtime.bad_security',
+  })
+})
+
 test('groups besides those of the user', async () => {
   expect(await say('id -G', { user: '1234:5', groups: ['nogroup', 77, '78'] })).toBe('5 77 78 65534\n')
   await using container = await create({ groups: ['nobody-has-this'] })
@@ -135,7 +180,9 @@ test('inspect tells them; a record of before has none', async () => {
       seccomp: 'default',
       mask: [],
       unmask: 'all',
+      privileged: false,
     },
+    devices: [],
     groups: ['7'],
     domainname: 'x',
     oomScoreAdj: 5,
