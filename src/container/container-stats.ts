@@ -11,6 +11,10 @@ import type { LocalHolder } from './local-holder.ts'
 import type { ContainerServices } from './services.ts'
 import { isRunning, requireRunning } from './state-guards.ts'
 
+/** Shorter than the kernel's own bookkeeping would say nothing. */
+const shortestIntervalMs = 10
+const longestIntervalMs = 20 * 86_400_000
+
 /** What a container uses. Counters begin with its start; null where this machine does not count. */
 export interface ContainerStats extends ResourceUsage {
   readonly time: Date
@@ -37,6 +41,11 @@ export async function* containerStats(
   intervalMs: number,
   call?: CallOptions,
 ): AsyncGenerator<ContainerStats> {
+  if (intervalMs < shortestIntervalMs || intervalMs > longestIntervalMs)
+    throw containerErrors.error('bad_spec', {
+      message: `every is ${intervalMs} ms; stats takes ${shortestIntervalMs} ms to ${longestIntervalMs / 86_400_000} days.`,
+      details: { field: 'every' },
+    })
   requireRunning(record, 'stats')
   const what = `Watching what ${record.name} uses`
   throwIfAborted(call, what)
@@ -76,14 +85,3 @@ function ratesBetween(before: ContainerStats, now: Omit<ContainerStats, 'rates'>
 
 const sum = ({ networks }: Pick<ContainerStats, 'networks'>, way: 'received' | 'sent'): number =>
   Object.values(networks).reduce((total, counters) => total + counters[way].bytes, 0)
-
-/** Shorter than the kernel's own bookkeeping would say nothing. */
-const shortestIntervalMs = 10
-
-export function checkInterval(intervalMs: number): number {
-  if (intervalMs >= shortestIntervalMs && intervalMs <= 2 ** 31 - 1) return intervalMs
-  throw containerErrors.error('bad_spec', {
-    message: `every is ${intervalMs} ms; give at least ${shortestIntervalMs} ms.`,
-    details: { field: 'every' },
-  })
-}

@@ -4,7 +4,7 @@ import type { ContainerCore } from '../container/container-core.ts'
 import type { ContainerLogQuery } from '../container/container-log.ts'
 import type { ExitStatus } from '../container/container-record.ts'
 import type { ContainerSpec } from '../container/container-spec.ts'
-import { type ContainerStats, checkInterval } from '../container/container-stats.ts'
+import type { ContainerStats } from '../container/container-stats.ts'
 import { type Duration, parseDuration } from '../container/duration.ts'
 import type { ExecProcess, SpawnOptions } from '../container/exec-container.ts'
 import type { ContainerInspect } from '../container/inspect-container.ts'
@@ -162,7 +162,7 @@ export class Container implements AsyncDisposable {
    */
   async *stats(options: StatsOptions = {}, call?: CallOptions): AsyncIterable<ContainerStats> {
     const { every } = parseOptionObject('stats', options, {
-      every: (value, key) => checkInterval(parseDuration(value as Duration, key)),
+      every: (value, key) => parseDuration(value as Duration, key),
     })
     yield* this.#core.stats(this.id, every ?? 1000, call)
   }
