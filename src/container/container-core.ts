@@ -3,6 +3,7 @@ import type { LogEntry } from '../driver-kit/log-driver.ts'
 import { containerErrors } from '../errors/container-errors.ts'
 import { type ProcessFacts, readProcessFacts } from '../host/process-facts.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
+import type { Resources } from '../runtime/resources.ts'
 import { adoptContainer } from './adopt-container.ts'
 import type { AttachContainerOptions, AttachedStreams } from './attach-container.ts'
 import { attachHeld } from './attach-container.ts'
@@ -26,6 +27,7 @@ import { startContainer } from './start-container.ts'
 import { startDetached } from './start-detached.ts'
 import { requireRunning } from './state-guards.ts'
 import { killContainer, stopContainer } from './stop-container.ts'
+import { updateContainer } from './update-container.ts'
 import { type WaitCondition, waitForContainer } from './wait-container.ts'
 
 /** Every verb on containers, by id, for the handles of an engine and for the monitor. */
@@ -84,6 +86,10 @@ export class ContainerCore implements AsyncDisposable {
 
   setPaused(id: ContainerId, paused: boolean, call?: CallOptions): Promise<void> {
     return setPaused(this.services, this.holder, this.#present(id), paused, call)
+  }
+
+  update(id: ContainerId, changes: Resources, call?: CallOptions): Promise<void> {
+    return updateContainer(this.services, this.holder, this.#present(id), changes, call)
   }
 
   wait(record: ContainerRecord, until: WaitCondition, call?: CallOptions): Promise<ExitStatus> {

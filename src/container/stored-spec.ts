@@ -22,7 +22,7 @@ export type StoredMount =
       readonly mode: number
     }
 
-/** A container's spec as it was resolved at creation: image defaults merged, every value checked. Never changes. */
+/** A container's spec as it was resolved at creation: image defaults merged, every value checked. `update` changes limits. */
 export interface StoredSpec {
   readonly image: {
     /** Config digest. */

@@ -18,6 +18,7 @@ import type { ProcessFacts } from '../host/process-facts.ts'
 import type { TreeChange } from '../layer/change-list.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { type Operation, startOperation } from '../progress/operation.ts'
+import type { Resources } from '../runtime/resources.ts'
 import { parseSignal } from '../runtime/signals.ts'
 import type { CommitOptions } from '../transfer/commit-options.ts'
 import type { ContainerBackend } from './container-backend.ts'
@@ -109,6 +110,16 @@ export class Container implements AsyncDisposable {
   /** Lets them go on. @throws `container.not_running` */
   unpause(call?: CallOptions): Promise<void> {
     return this.#core.setPaused(this.id, false, call)
+  }
+
+  /**
+   * Changes limits: of a running container at once, and for every later start. What is not named stays.
+   *
+   * @throws `runtime.bad_resource`, `runtime.unsupported_resource`, `runtime.operation_failed` when the kernel refuses, for
+   * example memory below what is in use: then nothing has changed
+   */
+  async update(resources: Resources, call?: CallOptions): Promise<void> {
+    await this.#core.update(this.id, resources, call)
   }
 
   /** Waits for a condition, whichever process holds the container. Default `not-running`. */

@@ -37,6 +37,14 @@ export interface ResourceUsage {
   readonly pids: { readonly current: number; readonly limit: number | null } | null
 }
 
+/** As many as a machine can have (PID_MAX_LIMIT) are no limit. */
+function pidsOf(read: ReadCgroupFile): ResourceUsage['pids'] {
+  const current = numberOf(read('pids', 'pids.current'))
+  if (current === null) return null
+  const limit = numberOf(read('pids', 'pids.max'))
+  return { current, limit: limit !== null && limit < 4_194_304 ? limit : null }
+}
+
 /** Text of a file of the cgroup in the hierarchy of a controller; null where there is none. */
 export type ReadCgroupFile = (controller: string, file: string) => string | null
 
@@ -59,7 +67,6 @@ export function usageV2(read: ReadCgroupFile): ResourceUsage {
   const memory = numberOf(read('memory', 'memory.current'))
   const memoryStat = fieldsOf(read('memory', 'memory.stat'))
   const io = read('io', 'io.stat')
-  const pids = numberOf(read('pids', 'pids.current'))
   return {
     cpu: cpu && {
       totalMicros: cpu('usage_usec'),
@@ -80,7 +87,7 @@ export function usageV2(read: ReadCgroupFile): ResourceUsage {
             limitBytes: numberOf(read('memory', 'memory.max')),
           },
     io: io === null ? null : ioV2(io),
-    pids: pids === null ? null : { current: pids, limit: numberOf(read('pids', 'pids.max')) },
+    pids: pidsOf(read),
   }
 }
 
@@ -102,7 +109,6 @@ export function usageV1(read: ReadCgroupFile): ResourceUsage {
   const memoryLimit = numberOf(read('memory', 'memory.limit_in_bytes'))
   const bytes = read('blkio', 'blkio.throttle.io_service_bytes_recursive')
   const calls = read('blkio', 'blkio.throttle.io_serviced_recursive')
-  const pids = numberOf(read('pids', 'pids.current'))
   const micros = (nanoseconds: number) => Math.floor(nanoseconds / 1000)
   return {
     cpu:
@@ -135,7 +141,7 @@ export function usageV1(read: ReadCgroupFile): ResourceUsage {
             reads: sumV1(calls, 'Read'),
             writes: sumV1(calls, 'Write'),
           },
-    pids: pids === null ? null : { current: pids, limit: numberOf(read('pids', 'pids.max')) },
+    pids: pidsOf(read),
   }
 }
 

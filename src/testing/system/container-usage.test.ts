@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Container, ContainerSpec, ContainerStats, Engine } from '../../index.ts'
+import type { Container, ContainerSpec, ContainerStats, Engine, Resources } from '../../index.ts'
 import { type BusyboxRoot, busyboxRoot, imageName } from './busybox-engine.ts'
 
 let fixture: BusyboxRoot
@@ -119,6 +119,53 @@ describe('stats', () => {
       code: 'container.bad_spec',
     })
     await expect(container.top()).rejects.toMatchObject({ code: 'container.not_running' })
+  })
+})
+
+describe('update', () => {
+  const limitsOf = async (container: Container) => {
+    for await (const { memory, pids } of container.stats()) return { memory: memory!.limitBytes, pids: pids!.limit }
+    throw new Error('the container ended')
+  }
+
+  test('limits of a running container, which stay for its next start', async () => {
+    await using container = await run('sleep 1000', { resources: { memory: '64m', pids: 20 } })
+    await container.update({ memory: '96m' })
+    expect(await limitsOf(container)).toEqual({ memory: 96 << 20, pids: 20 })
+    await container.update({ pids: -1, cpus: 0.5 })
+    expect(await limitsOf(container)).toEqual({ memory: 96 << 20, pids: null })
+    expect((await container.inspect()).resources).toEqual({ memory: '96m', pids: -1, cpus: 0.5 })
+    await container.kill()
+    await container.wait()
+    await container.update({ pids: 30, cpuQuota: 20_000 })
+    await container.start()
+    expect(await limitsOf(container)).toEqual({ memory: 96 << 20, pids: 30 })
+    expect((await container.inspect()).resources).toEqual({ memory: '96m', pids: 30, cpuQuota: 20_000 })
+    await sampleUntil(container, ({ cpu }) => cpu !== null)
+  })
+
+  test('of a detached container, by a process that does not hold it', async () => {
+    const container = await run('sleep 1000', { lifetime: 'detached', resources: { pids: -1 } })
+    await container.update({ memory: '32m' })
+    expect(await limitsOf(container)).toEqual({ memory: 32 << 20, pids: null })
+    await container.remove({ force: true })
+  })
+
+  test('what cannot be leaves everything as it was', async () => {
+    await using container = await run('head -c 20971520 /dev/zero > /dev/shm/x; sleep 1000', {
+      resources: { memory: '64m', pids: 20 },
+    })
+    await sampleUntil(container, ({ memory }) => memory!.usedBytes > 20 << 20)
+    const before = await container.inspect()
+    for (const [wrong, code] of [
+      [{ memory: 1 }, 'runtime.bad_resource'],
+      [{ cpus: 1000 }, 'runtime.bad_resource'],
+      [{ memroy: '1g' }, 'runtime.bad_resource'],
+      [{ memorySwap: '1m' }, 'runtime.bad_resource'],
+    ] as const)
+      await expect(container.update(wrong as Resources)).rejects.toMatchObject({ code })
+    expect((await container.inspect()).resources).toEqual(before.resources)
+    expect(await limitsOf(container)).toEqual({ memory: 64 << 20, pids: 20 })
   })
 })
 
