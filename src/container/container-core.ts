@@ -1,7 +1,9 @@
 import type { ContainerId } from '../driver-kit/ids.ts'
 import type { LogEntry } from '../driver-kit/log-driver.ts'
 import { containerErrors } from '../errors/container-errors.ts'
+import { type ProcessFacts, readProcessFacts } from '../host/process-facts.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
+import type { Resources } from '../runtime/resources.ts'
 import { adoptContainer } from './adopt-container.ts'
 import type { AttachContainerOptions, AttachedStreams } from './attach-container.ts'
 import { attachHeld } from './attach-container.ts'
@@ -10,18 +12,22 @@ import { parseContainerName } from './container-name.ts'
 import type { ContainerRecord, ExitStatus } from './container-record.ts'
 import { notFound } from './container-records.ts'
 import type { ContainerSpec } from './container-spec.ts'
+import { type ContainerStats, containerStats } from './container-stats.ts'
 import { type CreatedContainer, createContainer } from './create-container.ts'
 import { type ExecProcess, type SpawnOptions, spawnInContainer } from './exec-container.ts'
 import { setPaused } from './frozen.ts'
 import { type ContainerInspect, inspectContainer } from './inspect-container.ts'
 import { type ContainerFilter, containerPredicate } from './list-filter.ts'
+import { liveTask } from './live-task.ts'
 import { LocalHolder } from './local-holder.ts'
 import { removeContainer } from './remove-container.ts'
 import { RootFacts } from './root-facts.ts'
 import type { ContainerServices } from './services.ts'
 import { startContainer } from './start-container.ts'
 import { startDetached } from './start-detached.ts'
+import { requireRunning } from './state-guards.ts'
 import { killContainer, stopContainer } from './stop-container.ts'
+import { updateContainer } from './update-container.ts'
 import { type WaitCondition, waitForContainer } from './wait-container.ts'
 
 /** Every verb on containers, by id, for the handles of an engine and for the monitor. */
@@ -82,6 +88,10 @@ export class ContainerCore implements AsyncDisposable {
     return setPaused(this.services, this.holder, this.#present(id), paused, call)
   }
 
+  update(id: ContainerId, changes: Resources, call?: CallOptions): Promise<void> {
+    return updateContainer(this.services, this.holder, this.#present(id), changes, call)
+  }
+
   wait(record: ContainerRecord, until: WaitCondition, call?: CallOptions): Promise<ExitStatus> {
     return waitForContainer(this.services, this.holder, record, until, call)
   }
@@ -101,6 +111,19 @@ export class ContainerCore implements AsyncDisposable {
   /** Null when another process holds it. */
   attach(id: ContainerId, options?: AttachContainerOptions): AttachedStreams | null {
     return attachHeld(this.holder, this.#present(id), options)
+  }
+
+  stats(id: ContainerId, intervalMs: number, call?: CallOptions): AsyncGenerator<ContainerStats> {
+    return containerStats(this.services, this.holder, this.#present(id), intervalMs, call)
+  }
+
+  /** Of all its processes, by host pid. */
+  async top(id: ContainerId, call?: CallOptions): Promise<readonly ProcessFacts[]> {
+    const record = this.#present(id)
+    requireRunning(record, 'top')
+    const task = await liveTask(this.services, this.holder, record, call)
+    const pids = [...((await task?.processes(call)) ?? [])].sort((a, b) => a - b)
+    return pids.map((pid) => readProcessFacts(pid)).filter((facts) => facts !== null)
   }
 
   inspect(id: ContainerId): ContainerInspect {

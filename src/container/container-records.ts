@@ -243,6 +243,19 @@ export class ContainerRecords {
     }, durabilityOf(record.lifetime))
   }
 
+  /** False when it is gone. */
+  setResources(record: ContainerRecord, resources: StoredSpec['resources']): boolean {
+    return this.#db.transaction(() => {
+      const present = this.find(record.id)
+      if (!present || present.status === 'removing') return false
+      const spec: StoredSpec = { ...present.spec, resources }
+      this.#db.run('UPDATE containers SET spec = ? WHERE id = ?', JSON.stringify(spec), record.id)
+      this.#announce(present, 'update')
+      this.#copy({ ...present, spec })
+      return true
+    }, durabilityOf(record.lifetime))
+  }
+
   /** Drops the record, the last step of a removal. */
   delete(record: ContainerRecord, announce: boolean): void {
     this.#db.transaction(() => {

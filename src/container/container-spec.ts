@@ -1,5 +1,7 @@
 import type { LogEntry } from '../driver-kit/log-driver.ts'
+import type { DeviceEntry } from '../runtime/devices.ts'
 import type { Resources } from '../runtime/resources.ts'
+import type { Security } from '../runtime/security.ts'
 import type { Ulimits } from '../runtime/ulimits.ts'
 import type { Lifetime } from './container-record.ts'
 import type { Duration } from './duration.ts'
@@ -45,10 +47,14 @@ export interface ContainerSpec {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** `user[:group]` by name (from the image's own passwd) or number. */
   readonly user?: string
+  /** Further groups of the first process, by name (from the image's own group file) or number. */
+  readonly groups?: readonly (string | number)[]
   /** Absolute; made when missing. */
   readonly workdir?: string
   /** Default: the first 12 digits of the id. */
   readonly hostname?: string
+  /** NIS domain name, `domainname(1)`. Default: none. */
+  readonly domainname?: string
   readonly labels?: Readonly<Record<string, string>>
   /** Keeps standard input open for `attach`. Default false: the program reads end of file. */
   readonly stdin?: boolean
@@ -63,6 +69,15 @@ export interface ContainerSpec {
   readonly readOnly?: boolean
   readonly resources?: Resources
   readonly ulimits?: Ulimits
+  readonly security?: Security
+  /** Devices of the host, as objects or in Docker's short form `source[:target[:access]]`. */
+  readonly devices?: readonly (string | DeviceEntry)[]
+  /** What it may do with devices that have no node in it yet, in Docker's form: `c 10:200 rwm`, `b 8:* r`. */
+  readonly deviceRules?: readonly string[]
+  /** Kernel settings that a container has for itself, by name: `{ 'net.core.somaxconn': '1024' }`. */
+  readonly sysctls?: Readonly<Record<string, string>>
+  /** Which process the kernel ends first when memory runs out: -1000 (never) to 1000 (first). Default 0. */
+  readonly oomScoreAdj?: number
   /** Size of /dev/shm: bytes or text such as `128m`. Default 64 MiB. */
   readonly shmSize?: number | string
   /**

@@ -1,5 +1,7 @@
 import type { ContainerId } from '../driver-kit/ids.ts'
 import type { Digest } from '../oci/digest.ts'
+import type { StoredDevice } from '../runtime/devices.ts'
+import type { StoredSecurity } from '../runtime/security.ts'
 import type { ContainerRecord, ContainerStatus, ExitStatus, Lifetime } from './container-record.ts'
 import type { ContainerEndpoint, ContainerServices } from './services.ts'
 import type { StoredMount, StoredSpec } from './stored-spec.ts'
@@ -24,8 +26,11 @@ export interface ContainerInspect {
   readonly argv: readonly string[]
   readonly env: readonly string[]
   readonly user: string
+  /** Further groups of the first process. */
+  readonly groups: readonly string[]
   readonly workdir: string
   readonly hostname: string
+  readonly domainname: string | null
   readonly labels: Readonly<Record<string, string>>
   readonly mounts: readonly StoredMount[]
   readonly readOnly: boolean
@@ -33,6 +38,13 @@ export interface ContainerInspect {
   readonly autoRemove: boolean
   readonly resources: StoredSpec['resources']
   readonly ulimits: StoredSpec['ulimits']
+  /** Null: Docker's defaults. */
+  readonly security: StoredSecurity | null
+  readonly devices: readonly StoredDevice[]
+  readonly deviceRules: readonly string[]
+  readonly sysctls: Readonly<Record<string, string>>
+  /** Null: as for every other container. */
+  readonly oomScoreAdj: number | null
   readonly stopSignal: number
   readonly stopTimeoutMs: number
   readonly exposedPorts: readonly string[]
@@ -61,8 +73,10 @@ export function inspectContainer(services: ContainerServices, record: ContainerR
     argv: spec.argv,
     env: spec.env,
     user: spec.user,
+    groups: spec.groups ?? [],
     workdir: spec.workdir,
     hostname: spec.hostname,
+    domainname: spec.domainname ?? null,
     labels: spec.labels,
     mounts: spec.mounts,
     readOnly: spec.readOnlyRoot,
@@ -70,6 +84,11 @@ export function inspectContainer(services: ContainerServices, record: ContainerR
     autoRemove: spec.autoRemove,
     resources: spec.resources,
     ulimits: spec.ulimits,
+    security: spec.security ?? null,
+    devices: spec.devices ?? [],
+    deviceRules: spec.deviceRules ?? [],
+    sysctls: spec.sysctls ?? {},
+    oomScoreAdj: spec.oomScoreAdj ?? null,
     stopSignal: spec.stopSignal,
     stopTimeoutMs: spec.stopTimeoutMs,
     exposedPorts: spec.exposedPorts,

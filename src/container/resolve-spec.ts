@@ -2,8 +2,12 @@ import { parseOptionObject } from '../driver-kit/options.ts'
 import { containerErrors } from '../errors/container-errors.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import { parseBytes } from '../runtime/byte-size.ts'
+import { parseDeviceRule, parseDevices, resolveDevices } from '../runtime/devices.ts'
+import { checkOomScore } from '../runtime/host-limits.ts'
 import { mergeRunConfig } from '../runtime/merge-config.ts'
 import { checkResources, type Resources } from '../runtime/resources.ts'
+import { parseSecurity, resolveCapabilities, type Security } from '../runtime/security.ts'
+import { checkSysctls } from '../runtime/sysctls.ts'
 import { checkUlimits, type Ulimits } from '../runtime/ulimits.ts'
 import { parseContainerName } from './container-name.ts'
 import type { Lifetime } from './container-record.ts'
@@ -31,7 +35,6 @@ const notYet: Readonly<Record<string, string>> = {
   health: 'Health checks',
   ports: 'Published ports',
   init: 'An init process',
-  security: 'Security options',
   volumes: 'Volumes',
   platform: 'The choice of a platform',
 }
@@ -61,6 +64,11 @@ export async function resolveSpec(
       'a function',
     )
   const log = input.log ?? services.defaultLog
+  if (input.sysctls) checkSysctls(input.sysctls, input.networks === 'host' ? 'host' : 'own')
+  if (input.security) resolveCapabilities(input.security, services.capabilities)
+  // Looked up again at each start; what is missing now is told now.
+  if (input.devices) resolveDevices(input.devices)
+  if (input.oomScoreAdj !== undefined) checkOomScore(input.oomScoreAdj, services.hostLimits)
   const driver = await services.logDriver(log.driver)
   driver.parseSinkOptions(log.options)
   return {
@@ -83,6 +91,13 @@ export async function resolveSpec(
       readOnlyRoot: input.readOnly ?? false,
       resources: input.resources ?? {},
       ulimits: input.ulimits ?? {},
+      ...(input.groups !== undefined && { groups: input.groups }),
+      ...(input.domainname !== undefined && { domainname: input.domainname }),
+      ...(input.security !== undefined && { security: input.security }),
+      ...(input.devices !== undefined && { devices: input.devices }),
+      ...(input.deviceRules !== undefined && { deviceRules: input.deviceRules }),
+      ...(input.sysctls !== undefined && { sysctls: input.sysctls }),
+      ...(input.oomScoreAdj !== undefined && { oomScoreAdj: input.oomScoreAdj }),
       shmBytes: input.shmSize ?? defaultShmBytes,
       ...(input.storageSize !== undefined && { storageBytes: input.storageSize }),
       log,
@@ -119,6 +134,32 @@ function parseSpec(spec: ContainerSpec) {
       const name = text(value, key)
       if (/^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,62}[a-zA-Z0-9])?$/.test(name)) return name
       throw bad(key, 'takes 1 to 64 letters, digits, dots and dashes', value)
+    },
+    domainname: (value, key) => {
+      const name = text(value, key)
+      if (/^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,62}[a-zA-Z0-9])?$/.test(name)) return name
+      throw bad(key, 'takes 1 to 64 letters, digits, dots and dashes', value)
+    },
+    groups: (value, key) => {
+      const isGroup = (group: unknown) =>
+        typeof group === 'string' ? /^[^:\s]+$/.test(group) : Number.isInteger(group) && Number(group) >= 0
+      if (Array.isArray(value) && value.every(isGroup)) return value.map(String)
+      throw bad(key, 'takes a list of names and numbers', value)
+    },
+    security: (value, key) => parseSecurity(object(value, key) as Security),
+    devices: (value, key) => {
+      if (Array.isArray(value)) return parseDevices(value)
+      throw bad(key, 'takes a list', value)
+    },
+    deviceRules: (value, key) => {
+      const rules = words(value, key)
+      for (const rule of rules) parseDeviceRule(rule)
+      return rules
+    },
+    sysctls: (value, key) => record(value, key, false) as Readonly<Record<string, string>>,
+    oomScoreAdj: (value, key) => {
+      if (Number.isInteger(value) && Math.abs(value as number) <= 1000) return value as number
+      throw bad(key, 'takes a whole number from -1000 to 1000', value)
     },
     labels: (value, key) => record(value, key, false) as Readonly<Record<string, string>>,
     stdin: flag,

@@ -24,15 +24,15 @@ export class RootFacts {
   }
 
   async prepare(record: ContainerRecord, call?: CallOptions): Promise<ResolvedUser> {
-    const { user, workdir, image } = record.spec
+    const { user, groups, workdir, image } = record.spec
     const fresh = record.startedAt === null
     const key = image.chain ?? ''
     const known = fresh ? this.#chains.get(key) : undefined
-    if (known && (workdir === '/' || known.directories.has(workdir))) return resolveUser(user, known.accounts)
+    if (known && (workdir === '/' || known.directories.has(workdir))) return resolveUser(user, known.accounts, groups)
 
     await using lease = await leaseRoot(this.#services, record, call)
     const accounts = readAccounts(lease.path)
-    const resolved = resolveUser(user, accounts)
+    const resolved = resolveUser(user, accounts, groups)
     const existed = makeDirectoryInRoot(lease.path, workdir)
     if (fresh) {
       const facts = this.#chains.get(key) ?? { accounts, directories: new Set<string>() }

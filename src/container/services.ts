@@ -98,7 +98,10 @@ export interface ContainerServices {
   readonly runtime: RuntimeDriver
   readonly roots: ContainerRoots
   readonly networks: ContainerNetworks
-  readonly seccomp: SeccompPart
+  /** The filter of system calls for a container with these capabilities. */
+  seccomp(capabilities: readonly string[]): Promise<SeccompPart>
+  /** What this process has, and so can give. */
+  readonly capabilities: readonly string[]
   readonly cgroupMode: CgroupMode
   readonly resourceSupport: ResourceSupport
   readonly hostLimits: HostLimits

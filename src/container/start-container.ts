@@ -5,10 +5,14 @@ import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { keepAlive } from '../lifetime/keep-alive.ts'
 import { type Scope, withRollback } from '../lifetime/scope.ts'
 import { resumeLogPump } from '../logging/log-pump.ts'
+import type { RuntimeSpec } from '../oci/runtime-spec.ts'
 import { buildRuntimeSpec } from '../runtime/build-spec.ts'
+import { hostDevices, parseDeviceRule, resolveDevices } from '../runtime/devices.ts'
 import { containerOomScore } from '../runtime/host-limits.ts'
+import { defaultCapabilities } from '../runtime/process-defaults.ts'
 import type { ResolvedUser } from '../runtime/resolve-user.ts'
 import { resolveResources } from '../runtime/resources.ts'
+import { resolveCapabilities } from '../runtime/security.ts'
 import { resolveRlimits } from '../runtime/ulimits.ts'
 import { openSink } from './container-log.ts'
 import type { ContainerRecord } from './container-record.ts'
@@ -113,6 +117,7 @@ async function launch(
   const keeper = record.lifetime === 'detached' ? await startKeeper(services, directory, stdio.stdin) : null
   rollback.defer(() => keeper?.leave())
   const mounts = await services.roots.mounts(record.id, options)
+  const bundleSpec = await runtimeSpec(services, record, user, networking, directory)
   const task = await services.starts.run(
     async () => {
       await services.turns.next()
@@ -120,7 +125,7 @@ async function launch(
         record.id,
         {
           directory,
-          spec: runtimeSpec(services, record, user, networking, directory),
+          spec: bundleSpec,
           root: { target: services.paths.containerRoot, mounts },
           lookAtRoot: () => leaseRoot(services, record),
           stdio: stdio.given,
@@ -244,14 +249,16 @@ async function releaseNetworking(
   await services.networks.detach(record.id, durabilityOf(record.lifetime) === 'durable')
 }
 
-function runtimeSpec(
+async function runtimeSpec(
   services: ContainerServices,
   record: ContainerRecord,
   user: ResolvedUser,
   networking: ContainerNetworking,
   directory: string,
-) {
+): Promise<RuntimeSpec> {
   const { spec } = record
+  const { security } = spec
+  const capabilities = security ? resolveCapabilities(security, services.capabilities) : defaultCapabilities
   return buildRuntimeSpec({
     rootPath: services.paths.containerRoot,
     readOnlyRoot: spec.readOnlyRoot,
@@ -261,7 +268,15 @@ function runtimeSpec(
     workdir: spec.workdir,
     user,
     rlimits: resolveRlimits(spec.ulimits, services.hostLimits),
-    oomScoreAdj: containerOomScore(services.hostLimits),
+    oomScoreAdj: spec.oomScoreAdj ?? containerOomScore(services.hostLimits),
+    capabilities,
+    noNewPrivileges: security?.noNewPrivileges,
+    privileged: security?.privileged ?? false,
+    devices: security?.privileged ? hostDevices() : resolveDevices(spec.devices ?? []),
+    deviceRules: (spec.deviceRules ?? []).map(parseDeviceRule),
+    mask: security?.mask,
+    unmask: security?.unmask,
+    sysctls: { ...(spec.domainname !== undefined && { 'kernel.domainname': spec.domainname }), ...spec.sysctls },
     userMounts: spec.mounts,
     files: networking.files(directory),
     shmBytes: spec.shmBytes,
@@ -269,7 +284,7 @@ function runtimeSpec(
     resources: resolveResources(spec.resources, services.resourceSupport),
     cgroupsPath: services.cgroupPath(record.id, record.lifetime),
     cgroupMode: services.cgroupMode,
-    seccomp: services.seccomp,
+    seccomp: security?.seccomp === 'unconfined' ? {} : await services.seccomp(capabilities),
   })
 }
 

@@ -1,5 +1,7 @@
 import type { Digest } from '../oci/digest.ts'
+import type { StoredDevice } from '../runtime/devices.ts'
 import type { Resources } from '../runtime/resources.ts'
+import type { StoredSecurity } from '../runtime/security.ts'
 import type { Ulimits } from '../runtime/ulimits.ts'
 
 /** A mount as recorded: checked and complete. */
@@ -20,7 +22,7 @@ export type StoredMount =
       readonly mode: number
     }
 
-/** A container's spec as it was resolved at creation: image defaults merged, every value checked. Never changes. */
+/** A container's spec as it was resolved at creation: image defaults merged, every value checked. `update` changes limits. */
 export interface StoredSpec {
   readonly image: {
     /** Config digest. */
@@ -37,6 +39,14 @@ export interface StoredSpec {
   readonly env: readonly string[]
   /** `user[:group]`, empty for root. */
   readonly user: string
+  /** Names and numbers; absent for none, as all that follow. */
+  readonly groups?: readonly string[]
+  readonly domainname?: string
+  readonly security?: StoredSecurity
+  readonly devices?: readonly StoredDevice[]
+  readonly deviceRules?: readonly string[]
+  readonly sysctls?: Readonly<Record<string, string>>
+  readonly oomScoreAdj?: number
   readonly workdir: string
   readonly hostname: string
   readonly labels: Readonly<Record<string, string>>

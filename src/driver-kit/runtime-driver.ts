@@ -1,3 +1,4 @@
+import type { ResourceUsage } from '../host/cgroup/usage.ts'
 import type { MountLease, RootMount } from '../host/launcher.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { RuntimeProcess as ProcessSpec, RuntimeResources, RuntimeSpec } from '../oci/runtime-spec.ts'
@@ -66,6 +67,8 @@ export interface RuntimeTask {
   resume(call?: CallOptions): Promise<void>
   /** Changes limits while the container runs; what is absent stays. */
   update(resources: RuntimeResources, call?: CallOptions): Promise<void>
+  /** What the container has used since its start; null when it has ended. */
+  usage(call?: CallOptions): Promise<ResourceUsage | null>
   /** Host pids of all its processes. */
   processes(call?: CallOptions): Promise<readonly number[]>
 }

@@ -4,6 +4,7 @@ import type { ContainerImage, ContainerServices } from '../container/services.ts
 import { type CgroupParent, parentPathsOf } from '../host/cgroup/parent.ts'
 import { QuickMoves } from '../host/cgroup/quick-moves.ts'
 import { canLimitSwap } from '../host/cgroup/swap-limit.ts'
+import type { KernelFeatures } from '../host/kernel.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import type { ImageStore } from '../image/image-store.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
@@ -13,10 +14,13 @@ import { Turns } from '../lifetime/turns.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ImageConfig } from '../oci/image-config.ts'
 import { hostPlatform } from '../oci/platform.ts'
+import type { SeccompPart } from '../runtime/build-spec.ts'
 import { readHostLimits } from '../runtime/host-limits.ts'
 import { defaultCapabilities } from '../runtime/process-defaults.ts'
+import type { SeccompForm } from '../runtime/seccomp/default-seccomp.ts'
 import { rememberedSeccomp } from '../runtime/seccomp/remembered-seccomp.ts'
 import type { OwnerRole } from '../state/owners.ts'
+import type { RootPaths } from '../state/paths.ts'
 import { ensureUnpacked } from '../transfer/unpack-image.ts'
 import { coreTokens } from './core-tokens.ts'
 import { GuardKeeper } from './guard-keeper.ts'
@@ -79,17 +83,8 @@ export async function openContainerServices(
       remove: (draft, durable, call) => storage.removeDraft(draft, { ...call, durable }),
     },
     networks: containerNetworks(parts.get(t.networks)),
-    seccomp: features.seccomp
-      ? await rememberedSeccomp(
-          {
-            architecture: hostPlatform().architecture,
-            kernelRelease: features.release,
-            capabilities: defaultCapabilities,
-            form: runtime.seccompForm,
-          },
-          state.paths.seccomp(runtime.seccompForm),
-        )
-      : {},
+    seccomp: features.seccomp ? await seccompFilters(features, runtime.seccompForm, state.paths) : async () => ({}),
+    capabilities: features.capabilities,
     cgroupMode: features.cgroup,
     resourceSupport: {
       controllers: features.controllers,
@@ -113,6 +108,22 @@ export async function openContainerServices(
     mount: (target, mounts, call) => host.launcher.mount({ target, mounts }, call),
     detached: parts.get(t.monitor),
     monitorCommand: options.monitorCommand,
+  }
+}
+
+/** Made once for each set of capabilities; the usual one is kept on the disk. */
+async function seccompFilters(features: KernelFeatures, form: SeccompForm, paths: RootPaths) {
+  const request = { architecture: hostPlatform().architecture, kernelRelease: features.release, form }
+  const usual = await rememberedSeccomp({ ...request, capabilities: defaultCapabilities }, paths.seccomp(form))
+  const made = new Map<string, SeccompPart>([[defaultCapabilities.join(), usual]])
+  return async (capabilities: readonly string[]): Promise<SeccompPart> => {
+    const key = capabilities.join()
+    const known = made.get(key)
+    if (known) return known
+    const { defaultSeccomp } = await import('../runtime/seccomp/default-seccomp.ts')
+    const part = defaultSeccomp({ ...request, capabilities })
+    made.set(key, part)
+    return part
   }
 }
 

@@ -4,6 +4,7 @@ import type { ContainerCore } from '../container/container-core.ts'
 import type { ContainerLogQuery } from '../container/container-log.ts'
 import type { ExitStatus } from '../container/container-record.ts'
 import type { ContainerSpec } from '../container/container-spec.ts'
+import type { ContainerStats } from '../container/container-stats.ts'
 import { type Duration, parseDuration } from '../container/duration.ts'
 import type { ExecProcess, SpawnOptions } from '../container/exec-container.ts'
 import type { ContainerInspect } from '../container/inspect-container.ts'
@@ -13,10 +14,12 @@ import type { ContainerId } from '../driver-kit/ids.ts'
 import type { LogEntry } from '../driver-kit/log-driver.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { containerErrors } from '../errors/container-errors.ts'
+import type { ProcessFacts } from '../host/process-facts.ts'
 import type { TreeChange } from '../layer/change-list.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { Operation, OperationContext } from '../progress/operation.ts'
 import type { RunningCalls } from '../progress/running-calls.ts'
+import type { Resources } from '../runtime/resources.ts'
 import { parseSignal } from '../runtime/signals.ts'
 import type { CommitOptions } from '../transfer/commit-options.ts'
 import type { ContainerBackend } from './container-backend.ts'
@@ -29,6 +32,12 @@ export interface StopOptions {
   readonly stopSignal?: string | number
   /** How long to wait before SIGKILL: milliseconds or text such as `5s`. Default: the container's. */
   readonly graceMs?: Duration
+}
+
+/** How to watch what a container uses. */
+export interface StatsOptions {
+  /** From one sample to the next: milliseconds, at least 10, or text such as `5s`. Default 1 s. */
+  readonly every?: Duration
 }
 
 /** How to remove a container. */
@@ -120,6 +129,16 @@ export class Container implements AsyncDisposable {
     return this.#calls.run(call, (call) => this.#core.setPaused(this.id, false, call))
   }
 
+  /**
+   * Changes limits: of a running container at once, and for every later start. What is not named stays.
+   *
+   * @throws `runtime.bad_resource`, `runtime.unsupported_resource`, `runtime.operation_failed` when the kernel refuses, for
+   * example memory below what is in use: then nothing has changed
+   */
+  async update(resources: Resources, call?: CallOptions): Promise<void> {
+    await this.#calls.run(call, (call) => this.#core.update(this.id, resources, call))
+  }
+
   /** Waits for a condition, whichever process holds the container. Default `not-running`. */
   async wait(options: { readonly until?: WaitCondition } = {}, call?: CallOptions): Promise<ExitStatus> {
     const { until } = parseOptionObject('wait', options, {
@@ -164,6 +183,24 @@ export class Container implements AsyncDisposable {
   logs(query?: ContainerLogQuery): AsyncIterable<LogEntry> {
     const signal = this.#endsWithEngine ? query?.signal : this.#calls.signal(query?.signal)
     return this.#core.logs(this.id, { ...query, ...(signal && { signal }) })
+  }
+
+  /**
+   * What it uses, now and then again until it ends: processor time, memory, block devices, processes, networks; as
+   * `docker stats`. One sample: `for await (const stats of container.stats()) return stats`.
+   *
+   * @throws `container.not_running`, `container.bad_spec`
+   */
+  async *stats(options: StatsOptions = {}, call?: CallOptions): AsyncIterable<ContainerStats> {
+    const { every } = parseOptionObject('stats', options, {
+      every: (value, key) => parseDuration(value as Duration, key),
+    })
+    yield* this.#calls.iterate(call, (call) => this.#core.stats(this.id, every ?? 1000, call))
+  }
+
+  /** Its processes now, as `docker top`. @throws `container.not_running` */
+  top(call?: CallOptions): Promise<readonly ProcessFacts[]> {
+    return this.#calls.run(call, (call) => this.#core.top(this.id, call))
   }
 
   /** @throws `container.not_found` */

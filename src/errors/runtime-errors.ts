@@ -39,6 +39,30 @@ export const runtimeErrors = defineErrors('runtime', {
     kind: 'unsupported',
     help: 'This process may not give so high a limit (it lacks CAP_SYS_RESOURCE, or fs.nr_open is lower). Lower the ulimit, or raise the limit of the process.',
   },
+  bad_capability: {
+    kind: 'invalid_argument',
+    help: 'No capability has this name; the message lists them. See capabilities(7).',
+  },
+  unsupported_capability: {
+    kind: 'unsupported',
+    help: 'A process gives others only capabilities that it has itself. Run it with more, or leave the capability out.',
+  },
+  bad_security: {
+    kind: 'invalid_argument',
+    help: 'A security option has the wrong type or an impossible value; the message names it.',
+  },
+  bad_sysctl: {
+    kind: 'invalid_argument',
+    help: 'Only kernel settings that a container has for itself can be set for one: those of its network, its shared memory and its message queues.',
+  },
+  bad_device: {
+    kind: 'invalid_argument',
+    help: 'A device or a rule for devices is not usable; the message names it.',
+  },
+  device_missing: {
+    kind: 'not_found',
+    help: 'The device is not on this host. Load its driver, or leave it out.',
+  },
   bad_signal: {
     kind: 'invalid_argument',
     help: 'No such signal. Give a name (`SIGTERM`, `TERM`, `SIGRTMIN+3`) or a number from 1 to 64.',

@@ -1,5 +1,6 @@
 import type { CgroupMode } from '../host/kernel.ts'
 import type {
+  RuntimeDeviceRule,
   RuntimeNamespace,
   RuntimeProcess,
   RuntimeResources,
@@ -8,9 +9,11 @@ import type {
   RuntimeSpec,
 } from '../oci/runtime-spec.ts'
 import { containerMounts, type NetworkFiles, type UserMount } from './container-mounts.ts'
+import type { ResolvedDevices } from './devices.ts'
 import { capabilitySets, defaultCapabilities, deviceRules, maskedPaths, readonlyPaths } from './process-defaults.ts'
 import { processEnv } from './process-env.ts'
 import type { ResolvedUser } from './resolve-user.ts'
+import { restrictPaths, type StoredSecurity } from './security.ts'
 
 /** Which network namespace a container gets: this machine's, an existing one, or a new and empty one. */
 export type NetworkNamespace =
@@ -39,7 +42,7 @@ export interface SpecInput {
   readonly rlimits: readonly RuntimeRlimit[]
   /** Default: Docker's fourteen. */
   readonly capabilities?: readonly string[]
-  readonly noNewPrivileges?: boolean
+  readonly noNewPrivileges?: boolean | undefined
   /** -1000 to 1000; from `containerOomScore` unless the user has a wish. */
   readonly oomScoreAdj: number
   readonly userMounts: readonly UserMount[]
@@ -55,6 +58,15 @@ export interface SpecInput {
   readonly annotations?: Readonly<Record<string, string>>
   /** Paths to hide besides the defaults; see `thermalPaths`. */
   readonly maskedPaths?: readonly string[]
+  /** Of `Security`. */
+  readonly mask?: readonly string[] | undefined
+  readonly unmask?: StoredSecurity['unmask'] | undefined
+  /** The container may change /sys and its cgroups. */
+  readonly privileged?: boolean
+  readonly devices?: ResolvedDevices
+  readonly deviceRules?: readonly RuntimeDeviceRule[]
+  /** Kernel settings; from `checkSysctls`. */
+  readonly sysctls?: Readonly<Record<string, string>>
 }
 
 /** Bytes of /dev/shm unless the user says otherwise; Docker's default. */
@@ -66,6 +78,7 @@ export const defaultShmBytes = 64 * 1024 * 1024
  * @throws runtime.bad_mount
  */
 export function buildRuntimeSpec(input: SpecInput): RuntimeSpec {
+  const { mask = [], unmask = [], sysctls = {}, devices: { nodes, rules } = { nodes: [], rules: [] } } = input
   const annotations = { ...input.annotations, ...input.seccomp.annotations }
   return {
     ociVersion: '1.0.2',
@@ -77,11 +90,13 @@ export function buildRuntimeSpec(input: SpecInput): RuntimeSpec {
     linux: {
       namespaces: namespaces(input),
       cgroupsPath: input.cgroupsPath,
-      resources: { devices: deviceRules, ...input.resources },
+      ...(nodes.length > 0 && { devices: nodes }),
+      resources: { devices: [...deviceRules, ...rules, ...(input.deviceRules ?? [])], ...input.resources },
       rootfsPropagation: rootPropagation(input.userMounts),
       ...(input.seccomp.profile && { seccomp: input.seccomp.profile }),
-      maskedPaths: [...maskedPaths, ...(input.maskedPaths ?? [])],
-      readonlyPaths,
+      maskedPaths: restrictPaths([...maskedPaths, ...(input.maskedPaths ?? [])], { mask, unmask }),
+      readonlyPaths: restrictPaths(readonlyPaths, { mask: [], unmask }),
+      ...(Object.keys(sysctls).length > 0 && { sysctl: sysctls }),
     },
   }
 }

@@ -37,6 +37,8 @@ export interface ContainerMountsInput {
   readonly userMounts: readonly UserMount[]
   readonly files: NetworkFiles
   readonly shmBytes: number
+  /** /sys and the cgroups are to be written to. Default false. */
+  readonly privileged?: boolean
 }
 
 /**
@@ -53,7 +55,7 @@ export function containerMounts(input: ContainerMountsInput): readonly RuntimeMo
     if (targets.has(destination)) throw badMount(destination, `Two mounts have the target ${destination}.`)
     targets.add(destination)
   }
-  const defaults = [...kernelMounts(input.shmBytes), ...fileMounts(input.files)]
+  const defaults = [...kernelMounts(input.shmBytes, input.privileged ? 'rw' : 'ro'), ...fileMounts(input.files)]
   return [
     ...defaults.filter(({ destination }) => !targets.has(destination)),
     ...user.sort((a, b) => depth(a.destination) - depth(b.destination)),
@@ -63,7 +65,7 @@ export function containerMounts(input: ContainerMountsInput): readonly RuntimeMo
 const depth = (path: string) => path.split('/').length
 
 // What Docker mounts, with its options.
-const kernelMounts = (shmBytes: number): readonly RuntimeMount[] => [
+const kernelMounts = (shmBytes: number, system: 'ro' | 'rw'): readonly RuntimeMount[] => [
   { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
   {
     destination: '/dev',
@@ -77,8 +79,8 @@ const kernelMounts = (shmBytes: number): readonly RuntimeMount[] => [
     source: 'devpts',
     options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
   },
-  { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
-  { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['ro', 'nosuid', 'noexec', 'nodev'] },
+  { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', system] },
+  { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [system, 'nosuid', 'noexec', 'nodev'] },
   { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
   {
     destination: '/dev/shm',

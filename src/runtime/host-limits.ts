@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { runtimeErrors } from '../errors/runtime-errors.ts'
 import type { UlimitName } from './ulimits.ts'
 
 /** What this process may give to the containers it starts. */
@@ -52,6 +53,16 @@ export function readHostLimits(capabilities: readonly string[]): HostLimits {
     openFiles: Number(readFileSync('/proc/sys/fs/nr_open', 'utf8')),
     oomScoreAdj: Number(readFileSync('/proc/self/oom_score_adj', 'utf8')),
   }
+}
+
+/** Lower than its own score a process sets others' only with CAP_SYS_RESOURCE. @throws runtime.unsupported_ulimit */
+export function checkOomScore(wanted: number, { mayRaise, oomScoreAdj }: HostLimits): void {
+  if (mayRaise || wanted >= oomScoreAdj) return
+  throw runtimeErrors.error('unsupported_ulimit', {
+    message: `oomScoreAdj ${wanted} is below this process's own ${oomScoreAdj}, and it lacks CAP_SYS_RESOURCE.`,
+    subject: { type: 'option', id: 'oomScoreAdj' },
+    details: { wanted, own: oomScoreAdj },
+  })
 }
 
 /** The OOM score adjustment of a container: 0 whatever this process has, unless lowering it is forbidden here. */

@@ -58,7 +58,7 @@ describe('resources', () => {
     })
     expect(resolveResources({ memory: '64m', memorySwap: -1, pids: -1 }, machine)).toEqual({
       memory: { limit: 64 << 20, swap: -1 },
-      pids: { limit: -1 },
+      pids: { limit: 4_194_304 },
     })
     expect(resolveResources({ memory: '64m' }, { ...machine, swap: false })).toEqual({ memory: { limit: 64 << 20 } })
     expect(resolveResources({ cpuQuota: 5000, cpuPeriod: 10_000 }, machine)).toEqual({

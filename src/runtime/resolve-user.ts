@@ -35,24 +35,30 @@ const largestId = 2 ** 31 - 1
  * Finds out who `user[:group]` is, by Docker's rules: text of digits is always a number; a number needs no entry; the
  * first matching line wins; supplementary groups are those that list the account's name, and only when no group is given.
  *
+ * `groups` are further ones, by name or number, wherever the user came from.
+ *
  * @throws runtime.bad_user
  */
-export function resolveUser(user: string, files: AccountFiles): ResolvedUser {
+export function resolveUser(user: string, files: AccountFiles, groups: readonly string[] = []): ResolvedUser {
   const [userPart = '', groupPart = '', ...rest] = user.split(':')
   if (rest.length > 0) throw badUser(user, `"${user}" is no user: it must read user, user:group or :group.`)
   const account = findAccount(userPart, user, files.passwd)
   const uid = account?.uid ?? idOf(userPart, user) ?? 0
   const home = account?.home || '/'
+  const further = groups.map((name) => findGroup(name, user, files.group))
   if (groupPart === '') {
     const gid = account?.gid ?? 0
     const others = account ? groupsOf(files.group).filter((g) => g.members.includes(account.name)) : []
-    return { uid, gid, additionalGids: unique([gid, ...others.map((g) => g.gid)]), home }
+    return { uid, gid, additionalGids: unique([gid, ...others.map((g) => g.gid), ...further]), home }
   }
-  const number = idOf(groupPart, user)
-  const gid = number ?? groupsOf(files.group).find((g) => g.name === groupPart)?.gid
-  if (gid === undefined)
-    throw badUser(user, `There is no group "${groupPart}" in /etc/group of the image (user "${user}").`)
-  return { uid, gid, additionalGids: [gid], home }
+  const gid = findGroup(groupPart, user, files.group)
+  return { uid, gid, additionalGids: unique([gid, ...further]), home }
+}
+
+function findGroup(name: string, user: string, file: Uint8Array | null): number {
+  const gid = idOf(name, user) ?? groupsOf(file).find((group) => group.name === name)?.gid
+  if (gid === undefined) throw badUser(user, `There is no group "${name}" in /etc/group of the image (user "${user}").`)
+  return gid
 }
 
 function findAccount(name: string, user: string, passwd: Uint8Array | null): Account | null {

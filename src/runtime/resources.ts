@@ -37,6 +37,9 @@ export interface ResourceSupport {
   readonly processors: number
 }
 
+/** No machine has more, so this is no limit; crun cannot write "max", which -1 means in config.json. Source: PID_MAX_LIMIT. */
+const mostPids = 4_194_304
+
 const smallestMemory = 6 * 1024 * 1024
 
 /**
@@ -53,7 +56,7 @@ export function resolveResources(resources: Resources, support: ResourceSupport)
   return {
     ...(memory && { memory }),
     ...(cpu && { cpu }),
-    ...(resources.pids !== undefined && { pids: { limit: resources.pids } }),
+    ...(resources.pids !== undefined && { pids: { limit: resources.pids === -1 ? mostPids : resources.pids } }),
     ...(resources.ioWeight !== undefined && { blockIO: { weight: resources.ioWeight } }),
   }
 }
@@ -88,7 +91,7 @@ export function checkResources(resources: Resources): void {
   whole('cpuQuota', resources.cpuQuota, 1000, Number.MAX_SAFE_INTEGER)
   whole('cpuPeriod', resources.cpuPeriod, 1000, 1_000_000)
   whole('ioWeight', resources.ioWeight, 10, 1000)
-  if (resources.pids !== -1) whole('pids', resources.pids, 1, 4_194_304)
+  if (resources.pids !== -1) whole('pids', resources.pids, 1, mostPids)
   list('cpusetCpus', resources.cpusetCpus)
   list('cpusetMems', resources.cpusetMems)
 }

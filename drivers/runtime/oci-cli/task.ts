@@ -7,6 +7,7 @@ import {
   type ContainerId,
   type DriverContext,
   type ProcessIdentity,
+  type ResourceUsage,
   type RuntimeExec,
   type RuntimeExit,
   type RuntimeProcess,
@@ -104,6 +105,10 @@ export class OciTask implements RuntimeTask {
 
   async processes(): Promise<readonly number[]> {
     return this.#host.cgroups.processes(this.#cgroup)
+  }
+
+  async usage(): Promise<ResourceUsage | null> {
+    return this.#host.cgroups.usage(this.#cgroup)
   }
 
   async update(resources: RuntimeResources, call?: CallOptions): Promise<void> {

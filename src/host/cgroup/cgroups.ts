@@ -1,6 +1,7 @@
 import type { CallOptions } from '../../lifetime/call-options.ts'
 import { type OomWatch, watchOom } from './oom-watch.ts'
 import { cgroupExists, freeze, isFrozen, killTree, processesOf, readOomKills, removeTree, thaw } from './tree.ts'
+import { type ResourceUsage, readUsage } from './usage.ts'
 
 /** Control of cgroups; all paths are below the hierarchies' roots: `/tscontainer/<id>/<container>`. */
 export interface Cgroups {
@@ -20,6 +21,8 @@ export interface Cgroups {
   thaw(path: string, call?: CallOptions): Promise<void>
   /** How many of its processes the kernel killed for want of memory; on v2 those below it count too. */
   oomKills(path: string): number
+  /** What its processes and those below it have used; null when it is gone. */
+  usage(path: string): ResourceUsage | null
   /** For v1, where the counter vanishes with the cgroup; null elsewhere. */
   watchOom(path: string): OomWatch | null
 }
@@ -34,5 +37,6 @@ export const cgroups: Cgroups = {
   isFrozen,
   thaw,
   oomKills: readOomKills,
+  usage: readUsage,
   watchOom,
 }
