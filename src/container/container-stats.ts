@@ -24,6 +24,7 @@ export interface ContainerStats extends ResourceUsage {
   readonly networks: Readonly<Record<string, NetworkCounters>>
 }
 
+/** What is used in a second, on average since the sample before. */
 export interface ContainerRates {
   /** Processors in use: 0.5 is half of one, 2 are two whole ones. */
   readonly processors: number | null
