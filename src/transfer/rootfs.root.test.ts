@@ -148,6 +148,10 @@ describe('import', () => {
 
   test.each<[string, () => Parameters<typeof importRootfs>, object]>([
     ['an unknown instruction', () => [services, at('x'), { changes: ['RUN x'] }], { code: 'transfer.bad_change' }],
+    ['a stream of objects', () => [services, Readable.from([{ a: 1 }])], { code: 'archive.unreadable' }],
+    ['a stream of text', () => [services, Readable.from(['abc'])], { code: 'archive.unreadable' }],
+    ['null', () => [services, null as never], { code: 'call.bad_option' }],
+    ['a number', () => [services, 5 as never], { code: 'call.bad_option' }],
     ['a path that is not there', () => [services, at('x')], { kind: 'not_found' }],
     [
       'a stream of what is cut off',
@@ -179,5 +183,34 @@ describe('import', () => {
     }
     const call = importRootfs(services, stalled(), { signal: AbortSignal.timeout(30) })
     await expect(call).rejects.toMatchObject({ kind: 'aborted' })
+  })
+
+  test('aborted while nothing comes, or with the first bytes, it ends the source', async () => {
+    shell('tar -cf root.tar tree; xz -0 -k root.tar; bzip2 -k root.tar; mkfifo named')
+    for (const source of ['root.tar.xz', 'root.tar.bz2']) {
+      const controller = new AbortController()
+      const stream = createReadStream(at(source))
+      stream.once('readable', () => controller.abort())
+      await expect(importRootfs(services, stream, controller)).rejects.toMatchObject({ kind: 'aborted' })
+    }
+    for (const source of [new Readable({ read() {} }), at('named')])
+      await expect(importRootfs(services, source, { signal: AbortSignal.timeout(50) })).rejects.toMatchObject({
+        kind: 'aborted',
+      })
+    expect(await settledLeaks(before, parts)).toEqual([])
+  })
+
+  test('of a named pipe whose writer is slow', async () => {
+    shell('tar -cf root.tar tree; mkfifo named')
+    const writer = spawn(
+      'bash',
+      ['-c', 'exec > named; head -c 1000000 root.tar; sleep 0.2; tail -c +1000001 root.tar'],
+      {
+        cwd: fixture.scratch,
+      },
+    )
+    const image = await importRootfs(services, at('named'))
+    expect(image.layers[0]?.digest).toBe(`sha256:${shell('sha256sum root.tar').slice(0, 64)}`)
+    expect(writer.exitCode ?? 0).toBe(0)
   })
 })
