@@ -15,6 +15,7 @@ import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { type BundleFile, bundleDirectories } from './bundle.ts'
 import { tarBlock } from './tar-header.ts'
 import { tarEnd, tarHeader, tarPadding } from './tar-writer.ts'
+import { isCutOff } from './target-stream.ts'
 
 export interface WriteBundleOptions extends CallOptions {
   readonly content: ContentStore
@@ -32,7 +33,10 @@ export async function writeBundleTar(
   target: string | Writable,
   options: WriteBundleOptions,
 ): Promise<void> {
-  if (typeof target !== 'string') return streamTar(files, target, options)
+  if (typeof target !== 'string')
+    return streamTar(files, target, options).catch((error: unknown) => {
+      throw describeStreamFailure(error)
+    })
   const path = resolve(target)
   try {
     const facts = await stat(path).catch(() => null)
@@ -170,6 +174,18 @@ function describeFailure(error: unknown, path: string): unknown {
       ? `The disk of ${path} is full; nothing was left there. Free space, or write elsewhere.`
       : `The archive ${path} could not be written: ${(error as Error).message}. Nothing was left there.`,
     subject: { type: 'archive', id: path },
+    cause: error,
+  })
+}
+
+/** Errors that the owner of a stream made up pass; what Node and the kernel say of it is told in our terms. */
+function describeStreamFailure(error: unknown): unknown {
+  if (isEngineError(error) || !(isCutOff(error) || errnoOf(error) !== null)) return error
+  const isFull = isNoSpace(error)
+  return archiveErrors.error(isFull ? 'full' : 'write_failed', {
+    message: isFull
+      ? 'The disk that the stream writes to is full. Free space, or write elsewhere; drop what was written.'
+      : `The stream did not take the whole archive: ${(error as Error).message}. Drop what was written, and save again.`,
     cause: error,
   })
 }

@@ -3,8 +3,8 @@ import { Socket } from 'node:net'
 import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { callErrors } from '../errors/call-errors.ts'
-import { fromNodeError } from '../errors/host-errors.ts'
+import { checkTarget, isCutOff } from '../archive/target-stream.ts'
+import { fromNodeError, hostErrors } from '../errors/host-errors.ts'
 import { atExit } from '../host/at-exit.ts'
 import { draftBeside } from '../host/draft.ts'
 import { streamTo } from '../host/path-streams.ts'
@@ -28,12 +28,15 @@ export function exportRootfs(
 ): Operation<void> {
   return startOperation(
     async ({ signal, report }) => {
+      checkTarget('container.exportRootfs', target)
       report({ type: 'stage', stage: 'write' })
       await using opened = await openTree(signal)
       const { tree } = opened
       if (typeof target === 'string') await toFile(tree, target, signal)
-      else if (typeof target === 'object' && target !== null && 'write' in target) await toStream(tree, target, signal)
-      else throw callErrors.error('bad_option', { message: 'Export takes a path or a writable stream as its target.' })
+      else
+        await toStream(tree, target, signal).catch((error: unknown) => {
+          throw describeStreamFailure(error)
+        })
     },
     call,
     what,
@@ -62,6 +65,15 @@ async function toFile(tree: ExportedTree, path: string, signal: AbortSignal): Pr
   } catch (error) {
     throw fromNodeError(error, `Writing ${target}`)
   }
+}
+
+/** Errors that the owner of a stream made up pass; what Node and the kernel say of it is told in our terms. */
+function describeStreamFailure(error: unknown): unknown {
+  if (!isCutOff(error)) return fromNodeError(error, 'Writing the root file system to the stream')
+  return hostErrors.error('unavailable', {
+    message: 'The stream was destroyed or ended before it had the whole root file system. Drop it, and export again.',
+    cause: error,
+  })
 }
 
 const pipeBytes = 1 << 20

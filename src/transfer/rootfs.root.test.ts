@@ -1,11 +1,22 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough, Readable, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { RootMount } from '../host/launcher.ts'
+import { makeFifo, openFifo } from '../host/pipe.ts'
 import { type HostTables, readHostTables, settledLeaks } from '../testing/leak-check.ts'
 import { type ContentFixture, contentFixture } from '../testing/system/content-fixture.ts'
 import { CountingUnpacker } from '../testing/system/counting-unpacker.ts'
@@ -80,6 +91,29 @@ describe('export', () => {
     expect(statSync(at('named')).isFIFO()).toBe(true)
   })
 
+  test('a target that takes nothing is refused before anything is begun', async () => {
+    const open = async () => expect.unreachable()
+    for (const end of ['end', 'destroy'] as const) {
+      const stream = new PassThrough()
+      stream[end]()
+      await expect(exportRootfs(open, stream)).rejects.toMatchObject({ code: 'call.bad_option' })
+    }
+    await expect(exportRootfs(open, null as never)).rejects.toMatchObject({ code: 'call.bad_option' })
+  })
+
+  test('a named pipe without a reader, or with one that stalls: the wait can be aborted', async () => {
+    makeFifo(at('named'))
+    const abort = async () => {
+      const call = exportRootfs(openTree, at('named'), { signal: AbortSignal.timeout(200) })
+      await expect(call).rejects.toMatchObject({ kind: 'aborted' })
+    }
+    await abort()
+    const reader = openFifo(at('named'), 'read')
+    await abort()
+    closeSync(reader)
+    expect(await settledLeaks(before, parts)).toEqual([])
+  })
+
   test('aborted while the reader stalls it leaves nothing', async () => {
     const stalled = new Writable({ highWaterMark: 1, write: () => {} })
     const operation = exportRootfs(openTree, stalled, { signal: AbortSignal.timeout(300) })
@@ -110,9 +144,11 @@ describe('export', () => {
   test('a reader that fails, a directory that is not there, a disk that is full', async () => {
     const failing = new Writable({ write: (_chunk, _encoding, done) => done(new Error('cable cut')) })
     await expect(exportRootfs(openTree, failing)).rejects.toThrow('cable cut')
-    const gone = new PassThrough()
-    gone.destroy()
-    await expect(exportRootfs(openTree, gone)).rejects.toThrow()
+    const late = new Writable({ highWaterMark: 1, write: () => setTimeout(() => late.destroy(), 20) })
+    await expect(exportRootfs(openTree, late)).rejects.toMatchObject({ code: 'host.unavailable' })
+    await expect(exportRootfs(openTree, createWriteStream('/dev/full'))).rejects.toMatchObject({
+      code: 'host.exhausted',
+    })
     await expect(exportRootfs(openTree, at('no/where.tar'))).rejects.toMatchObject({ kind: 'not_found' })
     shell('mkdir small; mount -t tmpfs -o size=1m tmpfs small')
     try {
