@@ -47,6 +47,8 @@ export function sourceBytes(source: StreamSource, describe = (error: unknown): u
     source instanceof ReadableStream
       ? Readable.fromWeb(source as NodeReadableStream<Uint8Array>, { objectMode: true })
       : source
+  // A failure before the first bytes are asked for would end the process; the loop tells of it all the same.
+  if (stream instanceof Readable) stream.on('error', () => {})
   const bytes = checked(stream, describe)
   return {
     [Symbol.asyncIterator]: () => bytes,
