@@ -19,16 +19,16 @@ export async function* decompressed(
 ): AsyncGenerator<Uint8Array> {
   const { head, all } = await peek(source, compressionHead)
   const compression = detectCompression(head)
-  if (compression === 'none') {
-    yield* all
-    return
-  }
   try {
-    if (compression === 'bzip2' || compression === 'xz') yield* filterCommand(compression, ['-dc'], all, call)
+    if (compression === 'none') yield* all
+    else if (compression === 'bzip2' || compression === 'xz') yield* filterCommand(compression, ['-dc'], all, call)
     else if (compression === 'gzip') yield* through(createGunzip(filterOptions), all)
     else yield* unzstd(all)
   } catch (error) {
-    throw describeFailure(error, compression)
+    throw compression === 'none' ? error : describeFailure(error, compression)
+  } finally {
+    // Whoever was to read it may have failed before. Not awaited: a generator that stalls in next() would never answer.
+    all.return().catch(() => {})
   }
 }
 
@@ -62,11 +62,16 @@ const corrupt = (compression: Compression, cause: unknown) =>
     cause,
   })
 
+interface Peeked {
+  readonly head: Uint8Array
+  /** To be returned when it is not read to its end, also when nothing of it is read. */
+  readonly all: AsyncIterableIterator<Uint8Array, undefined> & {
+    return(): Promise<IteratorResult<Uint8Array, undefined>>
+  }
+}
+
 /** Looks at the first bytes of a stream without losing them. */
-export async function peek(
-  source: AsyncIterable<Uint8Array>,
-  length: number,
-): Promise<{ head: Uint8Array; all: AsyncIterable<Uint8Array> }> {
+async function peek(source: AsyncIterable<Uint8Array>, length: number): Promise<Peeked> {
   const iterator = source[Symbol.asyncIterator]()
   const first: Uint8Array[] = []
   let size = 0
@@ -79,18 +84,26 @@ export async function peek(
       size += next.value.length
     }
   }
-  const rest = async function* (): AsyncGenerator<Uint8Array> {
-    let done = ended
-    try {
-      yield* first
-      while (!done) {
-        const next = await iterator.next()
-        if (next.done) done = true
-        else yield next.value
+  // Not a generator: one that has not begun is ended without leaving what it reads.
+  const all: Peeked['all'] = {
+    next: async () => {
+      const seen = first.shift()
+      if (seen) return { done: false, value: seen }
+      if (ended) return { done: true, value: undefined }
+      const next = await iterator.next()
+      if (!next.done) return next
+      ended = true
+      return { done: true, value: undefined }
+    },
+    return: async () => {
+      first.length = 0
+      if (!ended) {
+        ended = true
+        await iterator.return?.()
       }
-    } finally {
-      if (!done) await iterator.return?.()
-    }
+      return { done: true, value: undefined }
+    },
+    [Symbol.asyncIterator]: () => all,
   }
-  return { head: first.length === 1 ? first[0]! : Buffer.concat(first), all: rest() }
+  return { head: first.length === 1 ? first[0]! : Buffer.concat(first), all }
 }

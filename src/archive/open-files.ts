@@ -1,22 +1,23 @@
-import { createReadStream } from 'node:fs'
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises'
 import type { ContentStore } from '../content/content-store.ts'
 import { compressionHead, detectCompression } from '../content/detect-compression.ts'
 import type { Lease } from '../content/lease.ts'
 import { archiveErrors } from '../errors/archive-errors.ts'
 import { isEngineError } from '../errors/engine-error.ts'
+import { streamFrom } from '../host/path-streams.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { ProgressSink } from '../progress/progress-event.ts'
 import type { ArchiveFiles } from './archive-files.ts'
 import type { ArchiveLimits } from './archive-limits.ts'
 import { LayoutDirectory } from './layout-directory.ts'
+import type { StreamSource } from './source-bytes.ts'
 import { spoolTar } from './spool-tar.ts'
 import { TarCatalog } from './tar-catalog.ts'
 import { tarEntries } from './tar-entries.ts'
 import { TarFileInput } from './tar-input.ts'
 
-/** A path, or bytes from anywhere: a Node stream, a web stream, a generator. */
-export type ArchiveSource = string | AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>
+/** A path, or bytes from anywhere. */
+export type ArchiveSource = string | StreamSource
 
 export interface OpenArchiveOptions extends CallOptions {
   readonly content: ContentStore
@@ -42,7 +43,7 @@ export async function openFiles(source: ArchiveSource, options: OpenArchiveOptio
   try {
     const facts = await stat(source)
     if (facts.isDirectory()) return { files: new LayoutDirectory(await realpath(source)), form: 'directory' }
-    if (!facts.isFile()) return { files: await spoolTar(createReadStream(source), options), form: 'stream' }
+    if (!facts.isFile()) return { files: await spoolTar(streamFrom(source), options), form: 'stream' }
     const path = await realpath(source)
     const handle = await open(path, 'r')
     try {
@@ -51,7 +52,7 @@ export async function openFiles(source: ArchiveSource, options: OpenArchiveOptio
     } finally {
       await handle.close()
     }
-    const stream = createReadStream(path, { highWaterMark: 256 << 10 })
+    const stream = streamFrom(path, { highWaterMark: 256 << 10 })
     return { files: await spoolTar(stream, options), form: 'stream' }
   } catch (error) {
     throw describeReadFailure(error, source)

@@ -5,6 +5,7 @@ import type { FileContent } from './archive-files.ts'
 import { checkLimit } from './archive-limits.ts'
 import { decompressed } from './compression.ts'
 import type { OpenArchiveOptions } from './open-files.ts'
+import { type StreamSource, sourceBytes } from './source-bytes.ts'
 import { TarCatalog } from './tar-catalog.ts'
 import { type TarEntry, tarEntries } from './tar-entries.ts'
 import { TarStreamInput } from './tar-input.ts'
@@ -19,14 +20,12 @@ const maxInMemory = 32 << 20
  *
  * @throws `archive.*`, `content.full`, `call.aborted`
  */
-export async function spoolTar(
-  source: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>,
-  options: OpenArchiveOptions,
-): Promise<TarCatalog> {
+export async function spoolTar(source: StreamSource, options: OpenArchiveOptions): Promise<TarCatalog> {
   const { limits } = options
   const catalog = new TarCatalog()
   const meter = new ByteMeter(options.report, 'archive', null)
-  const input = new TarStreamInput(counted(source, meter), options)
+  const bytes = sourceBytes(source)
+  const input = new TarStreamInput(counted(bytes, meter), options)
   const plain = new TarStreamInput(decompressed(chunksOf(input), options), options)
   let total = 0
   let inMemory = 0
@@ -58,6 +57,7 @@ export async function spoolTar(
     if (!finished) {
       plain.close()
       input.close()
+      bytes.release()
     }
   }
 }
@@ -90,15 +90,8 @@ export function digestOfBlobPath(name: string): Digest | null {
   return blobs === 'blobs' && more.length === 0 && isDigest(digest) ? digest : null
 }
 
-async function* counted(
-  source: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>,
-  meter: ByteMeter,
-): AsyncGenerator<Uint8Array> {
+async function* counted(source: AsyncIterable<Uint8Array>, meter: ByteMeter): AsyncGenerator<Uint8Array> {
   for await (const chunk of source) {
-    if (!(chunk instanceof Uint8Array))
-      throw archiveErrors.error('unreadable', {
-        message: 'The stream of the archive yields something else than bytes (Uint8Array). Remove its encoding.',
-      })
     meter.add(chunk.length)
     yield chunk
   }

@@ -1,7 +1,5 @@
-import { randomBytes } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { mkdir, open, readdir, rename, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { syncDirectory } from '../content/blob-writer.ts'
@@ -9,11 +7,15 @@ import type { ContentStore } from '../content/content-store.ts'
 import { archiveErrors } from '../errors/archive-errors.ts'
 import { abortError } from '../errors/call-errors.ts'
 import { isEngineError } from '../errors/engine-error.ts'
+import { errnoOf } from '../errors/host-errors.ts'
+import { draftBeside } from '../host/draft.ts'
 import { EarlyWriteback } from '../host/early-writeback.ts'
+import { streamTo } from '../host/path-streams.ts'
 import { type CallOptions, throwIfAborted } from '../lifetime/call-options.ts'
 import { type BundleFile, bundleDirectories } from './bundle.ts'
 import { tarBlock } from './tar-header.ts'
 import { tarEnd, tarHeader, tarPadding } from './tar-writer.ts'
+import { isCutOff } from './target-stream.ts'
 
 export interface WriteBundleOptions extends CallOptions {
   readonly content: ContentStore
@@ -31,20 +33,18 @@ export async function writeBundleTar(
   target: string | Writable,
   options: WriteBundleOptions,
 ): Promise<void> {
-  if (typeof target !== 'string') return streamTar(files, target, options)
+  if (typeof target !== 'string')
+    return streamTar(files, target, options).catch((error: unknown) => {
+      throw describeStreamFailure(error)
+    })
   const path = resolve(target)
   try {
     const facts = await stat(path).catch(() => null)
     // A pipe or device cannot be replaced by a rename.
-    if (facts && !facts.isFile()) return await streamTar(files, createWriteStream(path), options)
-    const draft = draftBeside(path)
-    try {
-      await writeChunks(tarChunks(files, options, true), draft, 0o644, options)
-      await rename(draft, path)
-    } catch (error) {
-      await rm(draft, { force: true })
-      throw error
-    }
+    if (facts && !facts.isFile()) return await streamTar(files, await streamTo(path, options, 'Saving images'), options)
+    await using draft = draftBeside(path)
+    await writeChunks(tarChunks(files, options, true), draft.path, 0o644, options)
+    await rename(draft.path, path)
     await syncDirectory(dirname(path))
   } catch (error) {
     throw describeFailure(error, path)
@@ -72,26 +72,19 @@ export async function writeBundleDirectory(
         message: `The directory ${path} is not empty. Name a new one for the OCI layout.`,
         subject: { type: 'directory', id: path },
       })
-    const draft = draftBeside(path)
-    try {
-      await mkdir(draft, { mode: 0o755 })
-      const directories = bundleDirectories(files)
-      for (const directory of directories) await mkdir(join(draft, directory))
-      for (const file of files) await writeChunks(bytesOf(file, options, true), join(draft, file.path), 0o644, options)
-      for (const directory of [...directories, '.']) await syncDirectory(join(draft, directory))
-      await rename(draft, path)
-    } catch (error) {
-      await rm(draft, { recursive: true, force: true })
-      throw error
-    }
+    await using draft = draftBeside(path)
+    const inDraft = (name: string) => join(draft.path, name)
+    await mkdir(draft.path, { mode: 0o755 })
+    const directories = bundleDirectories(files)
+    for (const directory of directories) await mkdir(inDraft(directory))
+    for (const file of files) await writeChunks(bytesOf(file, options, true), inDraft(file.path), 0o644, options)
+    for (const directory of [...directories, '.']) await syncDirectory(inDraft(directory))
+    await rename(draft.path, path)
     await syncDirectory(dirname(path))
   } catch (error) {
     throw describeFailure(error, path)
   }
 }
-
-const draftBeside = (path: string): string =>
-  join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.partial`)
 
 /** The tar as it goes out. */
 async function* tarChunks(
@@ -175,7 +168,7 @@ async function* bytesOf(
 function describeFailure(error: unknown, path: string): unknown {
   const code = (error as NodeJS.ErrnoException).code
   if (isEngineError(error) || code === undefined) return error
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT'
+  const isFull = isNoSpace(error)
   return archiveErrors.error(isFull ? 'full' : 'write_failed', {
     message: isFull
       ? `The disk of ${path} is full; nothing was left there. Free space, or write elsewhere.`
@@ -184,3 +177,17 @@ function describeFailure(error: unknown, path: string): unknown {
     cause: error,
   })
 }
+
+/** Errors that the owner of a stream made up pass; what Node and the kernel say of it is told in our terms. */
+function describeStreamFailure(error: unknown): unknown {
+  if (isEngineError(error) || !(isCutOff(error) || errnoOf(error) !== null)) return error
+  const isFull = isNoSpace(error)
+  return archiveErrors.error(isFull ? 'full' : 'write_failed', {
+    message: isFull
+      ? 'The disk that the stream writes to is full. Free space, or write elsewhere; drop what was written.'
+      : `The stream did not take the whole archive: ${(error as Error).message}. Drop what was written, and save again.`,
+    cause: error,
+  })
+}
+
+const isNoSpace = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')

@@ -78,6 +78,8 @@ const reasons: Readonly<Record<string, HostReason>> = {
   EAGAIN: 'unavailable',
   EINTR: 'unavailable',
   ECONNREFUSED: 'unavailable',
+  ECONNRESET: 'unavailable',
+  EPIPE: 'unavailable',
 }
 
 export interface SystemFailure {

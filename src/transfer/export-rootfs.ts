@@ -1,11 +1,12 @@
-import { randomBytes } from 'node:crypto'
-import { closeSync, createWriteStream, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import { closeSync, openSync, renameSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { basename, dirname, join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { callErrors } from '../errors/call-errors.ts'
-import { fromNodeError } from '../errors/host-errors.ts'
+import { checkTarget, isCutOff } from '../archive/target-stream.ts'
+import { fromNodeError, hostErrors } from '../errors/host-errors.ts'
+import { draftBeside } from '../host/draft.ts'
+import { streamTo } from '../host/path-streams.ts'
 import { createPipe, setPipeCapacity } from '../host/pipe.ts'
 import { setNonBlocking } from '../host/syscall/descriptor.ts'
 import { packTar, type RunningSubject, type TreeSubject } from '../layer/pack-tar.ts'
@@ -18,7 +19,7 @@ export type ExportedTree = TreeSubject | RunningSubject
 /**
  * Writes a root file system as a tar, to a path (whole or not at all) or to a stream, which is ended.
  *
- * @throws `layer.*`, `host.*`, `call.aborted`
+ * @throws `layer.*`, `host.*`, `call.bad_option`, `call.aborted`
  */
 export function exportRootfs(
   openTree: (signal: AbortSignal) => Promise<{ readonly tree: ExportedTree } & AsyncDisposable>,
@@ -27,39 +28,52 @@ export function exportRootfs(
 ): Operation<void> {
   return startOperation(
     async ({ signal, report }) => {
+      checkTarget('container.exportRootfs', target)
       report({ type: 'stage', stage: 'write' })
       await using opened = await openTree(signal)
       const { tree } = opened
       if (typeof target === 'string') await toFile(tree, target, signal)
-      else if (typeof target === 'object' && target !== null && 'write' in target) await toStream(tree, target, signal)
-      else throw callErrors.error('bad_option', { message: 'Export takes a path or a writable stream as its target.' })
+      else
+        await toStream(tree, target, signal).catch((error: unknown) => {
+          throw describeStreamFailure(error)
+        })
     },
     call,
-    'Exporting a root file system',
+    what,
   )
 }
 
+const what = 'Exporting a root file system'
+
 async function toFile(tree: ExportedTree, path: string, signal: AbortSignal): Promise<void> {
   const target = resolve(path)
-  const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.partial`)
   try {
     const present = statSync(target, { throwIfNoEntry: false })
     // A pipe or device cannot be replaced by a rename.
     if (present && !present.isFile() && !present.isDirectory())
-      return await toStream(tree, createWriteStream(target), signal)
+      return await toStream(tree, await streamTo(target, { signal }, what), signal)
+    await using draft = draftBeside(target)
     // It holds what only its owner may read, such as /etc/shadow.
-    const fd = openSync(temporary, 'wx', 0o600)
+    const fd = openSync(draft.path, 'wx', 0o600)
     try {
       await packTar(tree, fd, { signal, disk: 'durable' })
     } finally {
       closeSync(fd)
     }
-    throwIfAborted({ signal }, 'Exporting a root file system')
-    renameSync(temporary, target)
+    throwIfAborted({ signal }, what)
+    renameSync(draft.path, target)
   } catch (error) {
-    rmSync(temporary, { force: true })
     throw fromNodeError(error, `Writing ${target}`)
   }
+}
+
+/** Errors that the owner of a stream made up pass; what Node and the kernel say of it is told in our terms. */
+function describeStreamFailure(error: unknown): unknown {
+  if (!isCutOff(error)) return fromNodeError(error, 'Writing the root file system to the stream')
+  return hostErrors.error('unavailable', {
+    message: 'The stream was destroyed or ended before it had the whole root file system. Drop it, and export again.',
+    cause: error,
+  })
 }
 
 const pipeBytes = 1 << 20

@@ -1,9 +1,10 @@
-import { createReadStream } from 'node:fs'
 import { decompressed } from '../archive/compression.ts'
+import { checkSource, type SourceBytes, type StreamSource, sourceBytes } from '../archive/source-bytes.ts'
 import type { Lease } from '../content/lease.ts'
 import { parseOptionObject } from '../driver-kit/options.ts'
 import { callErrors } from '../errors/call-errors.ts'
 import { fromNodeError } from '../errors/host-errors.ts'
+import { streamFrom } from '../host/path-streams.ts'
 import { parsePlatform } from '../image/choose-platform.ts'
 import type { ImageLifetime } from '../image/image-owners.ts'
 import type { ImageRecord } from '../image/image-record.ts'
@@ -33,7 +34,7 @@ export interface ImportOptions extends CallOptions {
 }
 
 /** A path, or any stream of bytes. */
-export type RootfsSource = string | AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>
+export type RootfsSource = string | StreamSource
 
 /**
  * Makes an image of one layer from a tarball of a root file system; gzip, bzip2, xz and zstd are recognised by content.
@@ -60,16 +61,17 @@ async function bringIn(
   { signal, report }: OperationContext,
 ): Promise<ImageRecord> {
   const { content, images, unpacker } = services
+  checkSource('images.importRootfs', source)
   const run = applyConfigChanges({}, options.changes ?? [])
   const names = options.reference === undefined ? [] : [newName(options.reference)]
   const lease = content.createLease()
   try {
     report({ type: 'stage', stage: 'read' })
-    const layer = await content.ingest(decompressed(bytesOf(source), { signal }), {
-      lease,
-      signal,
-      report,
-      item: 'rootfs',
+    const bytes = bytesOf(source)
+    const ingest = { lease, signal, report, item: 'rootfs' }
+    const layer = await content.ingest(decompressed(bytes, { signal }), ingest).catch((error: unknown) => {
+      bytes.release()
+      throw error
     })
     report({ type: 'stage', stage: 'unpack' })
     const file = { path: content.fileOf(layer.digest), offset: 0, length: layer.size }
@@ -117,16 +119,11 @@ async function store(
   return { mediaType, digest, size }
 }
 
-async function* bytesOf(source: RootfsSource): AsyncGenerator<Uint8Array> {
-  if (typeof source !== 'string') {
-    yield* source
-    return
-  }
-  try {
-    for await (const chunk of createReadStream(source, { highWaterMark: 1 << 20 })) yield chunk as Buffer
-  } catch (error) {
-    throw (error as NodeJS.ErrnoException).syscall ? fromNodeError(error, `Reading ${source}`) : error
-  }
+function bytesOf(source: RootfsSource): SourceBytes {
+  if (typeof source !== 'string') return sourceBytes(source)
+  return sourceBytes(streamFrom(source, { highWaterMark: 1 << 20 }), (error) =>
+    fromNodeError(error, `Reading ${source}`),
+  )
 }
 
 function checkOptions(options: ImportOptions) {

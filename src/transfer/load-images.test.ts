@@ -1,10 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { makeFifo, openFifo } from '../host/pipe.ts'
 import { mediaTypes } from '../oci/media-types.ts'
 import { familiarName, parseReference } from '../reference/reference.ts'
 import { type ContentFixture, contentFixture } from '../testing/system/content-fixture.ts'
@@ -642,6 +645,21 @@ describe('hostile and broken archives leave nothing', () => {
     await expect(loadImages(services, text)).rejects.toMatchObject({ code: 'archive.unreadable' })
   })
 
+  test('sources that are none, or no more', async () => {
+    const locked = new ReadableStream<Uint8Array>()
+    locked.getReader()
+    const read = Readable.from([whole])
+    for await (const _chunk of read);
+    for (const source of [null, undefined, 5, {}, whole, locked, read])
+      await expect(loadImages(services, source as never)).rejects.toMatchObject({
+        code: 'call.bad_option',
+        details: { key: 'source' },
+      })
+    const late = new Readable({ read: () => setTimeout(() => late.destroy(), 20) })
+    await expect(loadImages(services, late)).rejects.toMatchObject({ code: 'archive.unreadable' })
+    expectNothing()
+  })
+
   test('a source that fails passes its reason on', async () => {
     const failing = async function* () {
       yield whole.subarray(0, 5000)
@@ -689,6 +707,32 @@ describe('abort', () => {
     const call = loadImages(services, stalled(), { signal: AbortSignal.timeout(30) })
     await expect(call).rejects.toMatchObject({ kind: 'aborted' })
     expectNothing()
+  })
+
+  test('ends a stream that stalls, a web stream too', async () => {
+    const stalled = new Readable({ read() {} })
+    const cancelled = Promise.withResolvers<void>()
+    const web = new ReadableStream<Uint8Array>({ cancel: () => cancelled.resolve() })
+    for (const source of [stalled, web])
+      await expect(loadImages(services, source, { signal: AbortSignal.timeout(30) })).rejects.toMatchObject({
+        kind: 'aborted',
+      })
+    expect(stalled.destroyed).toBe(true)
+    await cancelled.promise
+    expectNothing()
+  })
+
+  test('of named pipes that nobody writes to leaves the threads of the pool free', async () => {
+    const pipes = Array.from({ length: 4 }, (_, nth) => join(fixture.scratch, `fifo-${nth}`))
+    for (const pipe of pipes) {
+      makeFifo(pipe)
+      const call = loadImages(services, pipe, { signal: AbortSignal.timeout(30) })
+      await expect(call).rejects.toMatchObject({ kind: 'aborted' })
+    }
+    expect(await Promise.race([readFile('/dev/null'), sleep(5000, 'no thread is free')])).toHaveLength(0)
+    expectNothing()
+    // Threads that wait for them would keep this process from its end.
+    for (const pipe of pipes) closeSync(openFifo(pipe, 'both'))
   })
 })
 

@@ -3,6 +3,7 @@ import type { ArchiveFile } from '../archive/archive-files.ts'
 import { type ArchiveLimits, defaultArchiveLimits } from '../archive/archive-limits.ts'
 import type { ArchiveSource } from '../archive/open-files.ts'
 import { readArchive } from '../archive/read-archive.ts'
+import { checkSource } from '../archive/source-bytes.ts'
 import type { Blob } from '../content/blob-writer.ts'
 import type { Lease } from '../content/lease.ts'
 import { archiveErrors } from '../errors/archive-errors.ts'
@@ -58,6 +59,7 @@ export function loadImages(
   return startOperation(
     async ({ signal, report }) => {
       const { content } = services
+      checkSource('images.load', source)
       const { platform: wanted, repository, limits: changed, lifetime } = checkLoadOptions(options)
       const platform = wanted === undefined ? null : parsePlatform(wanted)
       const limits = { ...defaultArchiveLimits, ...changed }

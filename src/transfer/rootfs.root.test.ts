@@ -1,11 +1,22 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough, Readable, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { RootMount } from '../host/launcher.ts'
+import { makeFifo, openFifo } from '../host/pipe.ts'
 import { type HostTables, readHostTables, settledLeaks } from '../testing/leak-check.ts'
 import { type ContentFixture, contentFixture } from '../testing/system/content-fixture.ts'
 import { CountingUnpacker } from '../testing/system/counting-unpacker.ts'
@@ -80,6 +91,29 @@ describe('export', () => {
     expect(statSync(at('named')).isFIFO()).toBe(true)
   })
 
+  test('a target that takes nothing is refused before anything is begun', async () => {
+    const open = async () => expect.unreachable()
+    for (const end of ['end', 'destroy'] as const) {
+      const stream = new PassThrough()
+      stream[end]()
+      await expect(exportRootfs(open, stream)).rejects.toMatchObject({ code: 'call.bad_option' })
+    }
+    await expect(exportRootfs(open, null as never)).rejects.toMatchObject({ code: 'call.bad_option' })
+  })
+
+  test('a named pipe without a reader, or with one that stalls: the wait can be aborted', async () => {
+    makeFifo(at('named'))
+    const abort = async () => {
+      const call = exportRootfs(openTree, at('named'), { signal: AbortSignal.timeout(200) })
+      await expect(call).rejects.toMatchObject({ kind: 'aborted' })
+    }
+    await abort()
+    const reader = openFifo(at('named'), 'read')
+    await abort()
+    closeSync(reader)
+    expect(await settledLeaks(before, parts)).toEqual([])
+  })
+
   test('aborted while the reader stalls it leaves nothing', async () => {
     const stalled = new Writable({ highWaterMark: 1, write: () => {} })
     const operation = exportRootfs(openTree, stalled, { signal: AbortSignal.timeout(300) })
@@ -110,9 +144,11 @@ describe('export', () => {
   test('a reader that fails, a directory that is not there, a disk that is full', async () => {
     const failing = new Writable({ write: (_chunk, _encoding, done) => done(new Error('cable cut')) })
     await expect(exportRootfs(openTree, failing)).rejects.toThrow('cable cut')
-    const gone = new PassThrough()
-    gone.destroy()
-    await expect(exportRootfs(openTree, gone)).rejects.toThrow()
+    const late = new Writable({ highWaterMark: 1, write: () => setTimeout(() => late.destroy(), 20) })
+    await expect(exportRootfs(openTree, late)).rejects.toMatchObject({ code: 'host.unavailable' })
+    await expect(exportRootfs(openTree, createWriteStream('/dev/full'))).rejects.toMatchObject({
+      code: 'host.exhausted',
+    })
     await expect(exportRootfs(openTree, at('no/where.tar'))).rejects.toMatchObject({ kind: 'not_found' })
     shell('mkdir small; mount -t tmpfs -o size=1m tmpfs small')
     try {
@@ -148,6 +184,10 @@ describe('import', () => {
 
   test.each<[string, () => Parameters<typeof importRootfs>, object]>([
     ['an unknown instruction', () => [services, at('x'), { changes: ['RUN x'] }], { code: 'transfer.bad_change' }],
+    ['a stream of objects', () => [services, Readable.from([{ a: 1 }])], { code: 'archive.unreadable' }],
+    ['a stream of text', () => [services, Readable.from(['abc'])], { code: 'archive.unreadable' }],
+    ['null', () => [services, null as never], { code: 'call.bad_option' }],
+    ['a number', () => [services, 5 as never], { code: 'call.bad_option' }],
     ['a path that is not there', () => [services, at('x')], { kind: 'not_found' }],
     [
       'a stream of what is cut off',
@@ -179,5 +219,34 @@ describe('import', () => {
     }
     const call = importRootfs(services, stalled(), { signal: AbortSignal.timeout(30) })
     await expect(call).rejects.toMatchObject({ kind: 'aborted' })
+  })
+
+  test('aborted while nothing comes, or with the first bytes, it ends the source', async () => {
+    shell('tar -cf root.tar tree; xz -0 -k root.tar; bzip2 -k root.tar; mkfifo named')
+    for (const source of ['root.tar.xz', 'root.tar.bz2']) {
+      const controller = new AbortController()
+      const stream = createReadStream(at(source))
+      stream.once('readable', () => controller.abort())
+      await expect(importRootfs(services, stream, controller)).rejects.toMatchObject({ kind: 'aborted' })
+    }
+    for (const source of [new Readable({ read() {} }), at('named')])
+      await expect(importRootfs(services, source, { signal: AbortSignal.timeout(50) })).rejects.toMatchObject({
+        kind: 'aborted',
+      })
+    expect(await settledLeaks(before, parts)).toEqual([])
+  })
+
+  test('of a named pipe whose writer is slow', async () => {
+    shell('tar -cf root.tar tree; mkfifo named')
+    const writer = spawn(
+      'bash',
+      ['-c', 'exec > named; head -c 1000000 root.tar; sleep 0.2; tail -c +1000001 root.tar'],
+      {
+        cwd: fixture.scratch,
+      },
+    )
+    const image = await importRootfs(services, at('named'))
+    expect(image.layers[0]?.digest).toBe(`sha256:${shell('sha256sum root.tar').slice(0, 64)}`)
+    expect(writer.exitCode ?? 0).toBe(0)
   })
 })

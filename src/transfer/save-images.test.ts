@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, createWriteStream, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { ArchiveFormat } from '../archive/image-archive.ts'
+import { makeFifo, openFifo, setPipeCapacity } from '../host/pipe.ts'
 import type { ImageRecord } from '../image/image-record.ts'
 import { type ContentFixture, contentFixture } from '../testing/system/content-fixture.ts'
 import { CountingUnpacker } from '../testing/system/counting-unpacker.ts'
@@ -174,9 +175,42 @@ describe('what cannot be saved leaves nothing at the target', () => {
     expect(blocked.destroyed).toBe(true)
   })
 
+  test('an abort while a named pipe has no reader, or one that stalls', async () => {
+    const fifo = join(fixture.scratch, 'fifo')
+    makeFifo(fifo)
+    const abort = async () => {
+      const call = saveImages(services, images, fifo, { signal: AbortSignal.timeout(100) })
+      await expect(call).rejects.toMatchObject({ kind: 'aborted' })
+    }
+    await abort()
+    const reader = openFifo(fifo, 'read')
+    // Less than the archive.
+    setPipeCapacity(reader, 4096)
+    await abort()
+    closeSync(reader)
+    expect(left()).toEqual(['fifo'])
+  })
+
   test('a stream that fails', async () => {
     const broken = new Writable({ write: (_chunk, _encoding, done) => done(new Error('peer gone')) })
     await expect(saveImages(services, images, broken)).rejects.toThrow('peer gone')
+    const full = createWriteStream('/dev/full')
+    await expect(saveImages(services, images, full)).rejects.toMatchObject({ code: 'archive.full' })
+    const stalled = new Writable({ highWaterMark: 1, write: () => setTimeout(() => stalled.destroy(), 20) })
+    await expect(saveImages(services, images, stalled)).rejects.toMatchObject({ code: 'archive.write_failed' })
+  })
+
+  test('a stream that can no longer be written', async () => {
+    for (const end of ['end', 'destroy'] as const) {
+      const stream = new PassThrough()
+      stream[end]()
+      await expect(saveImages(services, images, stream)).rejects.toMatchObject({
+        code: 'call.bad_option',
+        details: { key: 'target' },
+      })
+    }
+    for (const target of [null, 5])
+      await expect(saveImages(services, images, target as never)).rejects.toMatchObject({ code: 'call.bad_option' })
   })
 
   test('bad targets', async () => {

@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream'
 import { type BundledImage, bundleFiles } from '../archive/bundle.ts'
 import type { ArchiveFormat } from '../archive/image-archive.ts'
+import { checkTarget } from '../archive/target-stream.ts'
 import { writeBundleDirectory, writeBundleTar } from '../archive/write-bundle.ts'
 import type { Lease } from '../content/lease.ts'
 import { archiveErrors } from '../errors/archive-errors.ts'
@@ -44,7 +45,8 @@ export function saveImages(
   return startOperation(
     async ({ signal, report }) => {
       const { format = 'docker-archive', compression = 'stored' } = checkSaveOptions(options)
-      checkTarget(format, target, images)
+      checkTarget('images.save', target)
+      checkChoice(format, target, images)
       const { content } = services
       const lease = content.createLease()
       try {
@@ -111,7 +113,7 @@ async function bundle(
   return [...bundled.values()]
 }
 
-function checkTarget(format: ArchiveFormat, target: string | Writable, images: readonly ImageToSave[]): void {
+function checkChoice(format: ArchiveFormat, target: string | Writable, images: readonly ImageToSave[]): void {
   const fail = (message: string) => callErrors.error('bad_option', { message })
   if (format === 'oci-layout' && typeof target !== 'string')
     throw fail('An oci-layout is a directory: give its path as the target, not a stream.')
