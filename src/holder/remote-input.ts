@@ -34,6 +34,7 @@ export class RemoteInput {
 
   /** Nobody answers any more; `error` says why when that was not to be. */
   close(error: Error | null): void {
+    if (this.#closed) return
     this.#closed = { error }
     this.#settle(error)
     this.stream.destroy()

@@ -81,6 +81,27 @@ describe('detached containers', () => {
     expect(stdout.split('\n')).toEqual(['exec 7', 'logs', 'wait 9', 'end', ''])
   })
 
+  test('an attachment ends with its signal and with its engine, and then keeps no process alive', async () => {
+    const { id } = (await run('while :; do echo line; sleep 0.01; done')).keep()
+    const { root } = await engine.info()
+    const script = `
+      import { Engine } from ${JSON.stringify(join(import.meta.dirname, '../../index.ts'))}
+      const engine = await Engine.open({ root: ${JSON.stringify(root)} })
+      const container = await engine.containers.get(${JSON.stringify(id)})
+      const read = async ({ stdout }) => {
+        for await (const _ of stdout);
+      }
+      const aborted = await container.attach({ signal: AbortSignal.timeout(200) })
+      await read(aborted).catch((error) => console.log(error.name, error.code))
+      const left = read(await container.attach())
+      await engine[Symbol.asyncDispose]()
+      await left
+      console.log('left')`
+    const args = ['--conditions=tscontainer-source', '--input-type=module', '--eval', script]
+    const { stdout } = await execute(process.execPath, args, { timeout: 20_000 })
+    expect(stdout).toBe('AbortError call.aborted\nleft\n')
+  })
+
   test('run to their end in the monitor, which leaves when nothing is left', async () => {
     const container = await run('echo out; echo err >&2; exit 5')
     expect(await container.wait()).toMatchObject({ exitCode: 5 })
