@@ -46,7 +46,7 @@ export class HolderClient implements Disposable {
     }
     this.#attached.add(attachment)
     socket.once('close', () => this.#attached.delete(attachment))
-    if (call?.signal) attachment.heed(call.signal)
+    attachment.begin(call?.signal)
     return attachment
   }
 

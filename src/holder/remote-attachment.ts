@@ -1,9 +1,11 @@
 import type { Socket } from 'node:net'
-import { PassThrough, type Readable, type Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { abortError } from '../errors/call-errors.ts'
 import { holderErrors } from '../errors/holder-errors.ts'
 import type { Frame } from './frames.ts'
+import { fromWire, type OutputStream, type StreamNotice } from './protocol.ts'
 import { RemoteInput } from './remote-input.ts'
+import { RemoteOutput } from './remote-output.ts'
 
 /** The standard streams of a container that another process holds. */
 export interface RemoteStreams {
@@ -12,23 +14,35 @@ export interface RemoteStreams {
    * `holder.lost` when the holder is killed before that, and then nobody knows whether the program gets them.
    */
   readonly stdin: Writable | null
+  /** Neither waits for the other one's reader. Both fail with `holder.lost` when the holder is killed. */
   readonly stdout: Readable
   readonly stderr: Readable
   /** Leaves; the container goes on. */
   detach(): void
 }
 
-/** One attachment over its socket, from the answer to the request until the socket closes. */
+/**
+ * One attachment over its socket, from the answer to the request until the socket closes. It keeps the process alive while
+ * somebody waits for a byte.
+ */
 export class RemoteAttachment implements RemoteStreams {
-  readonly stdout = new PassThrough()
-  readonly stderr = new PassThrough()
   readonly #socket: Socket
+  readonly #outputs: Readonly<Record<OutputStream, RemoteOutput>>
   readonly #input: RemoteInput | null
+  /** The container has ended, or we have left. */
   #over = false
+  /** What the holder said why it ends early. */
+  #failure: Error | null = null
+  #begun = false
 
   constructor(socket: Socket, stdin: boolean) {
+    const onWaits = () => this.#keepAlive()
     this.#socket = socket
-    this.#input = stdin ? new RemoteInput(socket) : null
+    this.#outputs = {
+      stdout: new RemoteOutput('stdout', socket, onWaits),
+      stderr: new RemoteOutput('stderr', socket, onWaits),
+    }
+    this.#input = stdin ? new RemoteInput(socket, onWaits) : null
     socket.once('close', () => this.#closed())
   }
 
@@ -36,31 +50,28 @@ export class RemoteAttachment implements RemoteStreams {
     return this.#input?.stream ?? null
   }
 
+  get stdout(): Readable {
+    return this.#outputs.stdout.stream
+  }
+
+  get stderr(): Readable {
+    return this.#outputs.stderr.stream
+  }
+
   /** A frame that came after the answer. */
   take({ kind, payload }: Frame): void {
     if (kind === 'stdin-taken') this.#input?.taken()
-    if (kind === 'over') this.#over = true
-    const into = kind === 'stdout' ? this.stdout : kind === 'stderr' ? this.stderr : null
-    if (into && !into.destroyed && !into.write(payload)) {
-      this.#socket.pause()
-      // A stream that is destroyed makes room for the other one.
-      const resume = () => {
-        into.off('drain', resume).off('close', resume)
-        this.#socket.resume()
-      }
-      into.once('drain', resume).once('close', resume)
-    }
+    else if (kind === 'over') this.#over = true
+    else if (kind === 'stdout' || kind === 'stderr') this.#outputs[kind].push(payload)
+    else if (kind === 'json') this.#note(JSON.parse(payload.toString()) as StreamNotice)
   }
 
-  /** From now on the signal ends it. */
-  heed(signal: AbortSignal): void {
-    const onAbort = () => {
-      const error = abortError(signal, 'The attachment')
-      fail(this.stdout, error)
-      fail(this.stderr, error)
-      this.#input?.close(error)
-      this.#socket.destroy()
-    }
+  /** The answer has come: from now on the signal ends it. */
+  begin(signal: AbortSignal | undefined): void {
+    this.#begun = true
+    this.#keepAlive()
+    if (!signal) return
+    const onAbort = () => this.#abort(abortError(signal, 'The attachment'))
     if (signal.aborted) return onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
     this.#socket.once('close', () => signal.removeEventListener('abort', onAbort))
@@ -71,16 +82,29 @@ export class RemoteAttachment implements RemoteStreams {
     this.#socket.destroy()
   }
 
-  #closed(): void {
-    for (const output of [this.stdout, this.stderr]) if (!output.destroyed) output.end()
-    this.#input?.close(this.#over ? null : lost('take what it was given'))
+  #abort(error: Error): void {
+    for (const output of Object.values(this.#outputs)) output.fail(error)
+    this.#input?.close(error)
+    this.#socket.destroy()
   }
-}
 
-function fail(output: Readable, error: Error): void {
-  // A stream that nobody reads has nobody to listen to its errors.
-  if (output.readableFlowing === null) output.on('error', () => {})
-  output.destroy(error)
+  #note(notice: StreamNotice): void {
+    if ('ended' in notice) this.#outputs[notice.ended].end()
+    else this.#failure = fromWire(notice.error)
+  }
+
+  #keepAlive(): void {
+    if (!this.#begun) return
+    const { stdout, stderr } = this.#outputs
+    if (stdout.waits || stderr.waits || this.#input?.waits) this.#socket.ref()
+    else this.#socket.unref()
+  }
+
+  #closed(): void {
+    const because = (what: string) => (this.#over ? null : (this.#failure ?? lost(what)))
+    for (const output of Object.values(this.#outputs)) output.close(because('pass on what the program writes'))
+    this.#input?.close(because('take what it was given'))
+  }
 }
 
 export const lost = (what: string, cause?: unknown) =>

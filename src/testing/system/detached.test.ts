@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -100,6 +101,19 @@ describe('detached containers', () => {
     const args = ['--conditions=tscontainer-source', '--input-type=module', '--eval', script]
     const { stdout } = await execute(process.execPath, args, { timeout: 20_000 })
     expect(stdout).toBe('AbortError call.aborted\nleft\n')
+  })
+
+  test('output that nobody reads does not hold up the other stream, and is there for a later reader', async () => {
+    const count = 3_000_000
+    const wait = 'while [ ! -e /go ]; do sleep 0.02; done'
+    const fill = `head -c ${count} /dev/zero | tr '\\0' x >&2`
+    const container = await run(`${wait}; ${fill}; for i in 1 2 3; do echo out $i; done`)
+    const attached = await Promise.all(Array.from({ length: 5 }, () => container.attach()))
+    await container.exec(['touch', '/go'])
+    for (const { stdout } of attached) expect(await text(stdout)).toBe('out 1\nout 2\nout 3\n')
+    expect(await container.wait()).toMatchObject({ exitCode: 0 })
+    for (const { stderr } of attached.slice(1)) expect((await text(stderr)) === 'x'.repeat(count)).toBe(true)
+    await attached[0]![Symbol.asyncDispose]()
   })
 
   test('run to their end in the monitor, which leaves when nothing is left', async () => {
