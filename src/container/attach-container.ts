@@ -64,7 +64,12 @@ export function attachedRemotely(streams: RemoteStreams): AttachedStreams {
 }
 
 /** What a holder serves to an attached peer. */
-export function serveStreams(holder: LocalHolder, record: ContainerRecord, stdin: boolean): HeldStreams {
+export function serveStreams(
+  holder: LocalHolder,
+  record: ContainerRecord,
+  stdin: boolean,
+  replay: boolean,
+): HeldStreams {
   requireRunning(record, 'attach')
   const held = holder.get(record.id)
   if (!held)
@@ -74,7 +79,7 @@ export function serveStreams(holder: LocalHolder, record: ContainerRecord, stdin
     })
   if (stdin && !held.stdin) throw noStdin(record)
   const writer = stdin ? held.stdin : null
-  const output = held.pump.attach()
+  const output = held.pump.attach({ replay })
   return {
     output,
     writeStdin: writer && ((bytes) => writer.write(bytes)),

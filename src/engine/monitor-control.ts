@@ -4,7 +4,7 @@ import type { DetachedHolder } from '../container/services.ts'
 import type { ContainerId } from '../driver-kit/ids.ts'
 import { containerErrors } from '../errors/container-errors.ts'
 import { isEngineError } from '../errors/engine-error.ts'
-import { HolderClient } from '../holder/holder-client.ts'
+import { HolderClient, type RemoteAttachOptions } from '../holder/holder-client.ts'
 import type { RemoteStreams } from '../holder/remote-attachment.ts'
 import { type CallOptions, raceAbort } from '../lifetime/call-options.ts'
 import { SingleFlight } from '../lifetime/single-flight.ts'
@@ -37,8 +37,8 @@ export class MonitorControl implements DetachedHolder, Disposable {
     await this.#ask((client) => client.tryCall({ op: 'start', id }, call), call)
   }
 
-  attach(id: ContainerId, stdin: boolean, call?: CallOptions): Promise<RemoteStreams> {
-    return this.#ask((client) => client.tryAttach(id, stdin, call), call)
+  attach(id: ContainerId, options: RemoteAttachOptions): Promise<RemoteStreams> {
+    return this.#ask((client) => client.tryAttach(id, options), options)
   }
 
   /** Starts a monitor unless one answers. */

@@ -44,9 +44,11 @@ async function* talk(): Output {
   }
 }
 
+const plain = { stdin: false, replay: false }
+
 async function attach(signal?: AbortSignal, stdin = false) {
   const client = new HolderClient(socketPath)
-  const streams = await client.tryAttach('id', stdin, { signal })
+  const streams = await client.tryAttach('id', { stdin, replay: false, signal })
   return { client, streams: streams! }
 }
 
@@ -102,7 +104,7 @@ describe('the signal of an attachment', () => {
   test('that has fired before keeps from connecting', async () => {
     const call = { signal: AbortSignal.abort() }
     const client = new HolderClient(socketPath)
-    await expect(client.tryAttach('id', false, call)).rejects.toMatchObject({ code: 'call.aborted' })
+    await expect(client.tryAttach('id', { ...plain, ...call })).rejects.toMatchObject({ code: 'call.aborted' })
     await expect(client.tryCall({ op: 'ping' }, call)).rejects.toMatchObject({ code: 'call.aborted' })
   })
 })
@@ -115,7 +117,7 @@ describe('disposal of the client', () => {
     client[Symbol.dispose]()
     expect(await reading).toMatch(/^(line\n)*$/)
     await expect.poll(() => server!.connections).toBe(0)
-    await expect(client.tryAttach('id', false)).rejects.toMatchObject({ code: 'call.disposed' })
+    await expect(client.tryAttach('id', plain)).rejects.toMatchObject({ code: 'call.disposed' })
   })
 })
 
@@ -192,7 +194,7 @@ describe('the two output streams', () => {
     server = await serveHolder(socketPath, { start: async () => {}, attach: attachOne }, () => {})
     const client = new HolderClient(socketPath)
     const reading = [...programs].map(async ([id, { out, err }]) => {
-      const streams = (await client.tryAttach(id, false))!
+      const streams = (await client.tryAttach(id, plain))!
       out.expectWhole(await readSlowly(streams.stdout))
       err.expectWhole(await readSlowly(streams.stderr))
     })

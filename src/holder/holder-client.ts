@@ -9,6 +9,13 @@ import { withSocketPath } from './socket-path.ts'
 
 type RequestBody = HolderRequest extends infer R ? (R extends HolderRequest ? Omit<R, 'protocol'> : never) : never
 
+export interface RemoteAttachOptions extends CallOptions {
+  /** With standard input. */
+  readonly stdin: boolean
+  /** Begin with all that the log holds. */
+  readonly replay: boolean
+}
+
 /** Asks the process that listens on `socketPath`. Each call is a connection of its own; disposal leaves all attachments. */
 export class HolderClient implements Disposable {
   readonly #path: string
@@ -32,13 +39,14 @@ export class HolderClient implements Disposable {
   }
 
   /** Attaches to a held container, until the signal fires. Null when nobody listens. */
-  async tryAttach(id: string, stdin: boolean, call?: CallOptions): Promise<RemoteStreams | null> {
+  async tryAttach(id: string, options: RemoteAttachOptions): Promise<RemoteStreams | null> {
+    const { stdin, replay, ...call } = options
     const socket = await this.#connect('Attaching', call)
     if (!socket) return null
     const attachment = new RemoteAttachment(socket, stdin)
     try {
-      const answer = converse(socket, { op: 'attach', id, stdin }, (frame) => attachment.take(frame))
-      await raceAbort(answer, call?.signal, 'Attaching')
+      const answer = converse(socket, { op: 'attach', id, stdin, replay }, (frame) => attachment.take(frame))
+      await raceAbort(answer, call.signal, 'Attaching')
       if (this.#disposed) throw callErrors.error('disposed', { message: 'The engine was disposed during the call.' })
     } catch (error) {
       socket.destroy()
@@ -46,7 +54,7 @@ export class HolderClient implements Disposable {
     }
     this.#attached.add(attachment)
     socket.once('close', () => this.#attached.delete(attachment))
-    attachment.begin(call?.signal)
+    attachment.begin(call.signal)
     return attachment
   }
 

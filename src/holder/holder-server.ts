@@ -30,7 +30,7 @@ export interface HeldStreams {
 /** What a holding process can be asked for. */
 export interface HolderHandlers {
   start(id: string): Promise<void>
-  attach(id: string, stdin: boolean): Promise<HeldStreams>
+  attach(id: string, stdin: boolean, replay: boolean): Promise<HeldStreams>
 }
 
 export interface HolderServer extends AsyncDisposable {
@@ -122,7 +122,7 @@ function serveConnection(socket: Socket, handlers: HolderHandlers): void {
     answersInput = request.protocol >= 2
     if (request.op === 'start') await handlers.start(request.id)
     if (request.op === 'attach') {
-      streams = await handlers.attach(request.id, request.stdin)
+      streams = await handlers.attach(request.id, request.stdin, request.replay ?? false)
       await serveOutput(streams.output, request.protocol >= 3 ? windowBytes : Number.POSITIVE_INFINITY)
       if (answersInput) socket.write(encodeFrame('over'))
     } else {

@@ -10,8 +10,8 @@ export type HolderRequest = { readonly protocol: number } & (
   | { readonly op: 'ping' }
   /** Starts a created or exited container; answered when its program runs. */
   | { readonly op: 'start'; readonly id: string }
-  /** Live bytes from now on; stdin frames go to the program, and each is answered when the program's pipe has it. */
-  | { readonly op: 'attach'; readonly id: string; readonly stdin: boolean }
+  /** Live bytes from now on, with `replay` (since protocol 3) all that the log holds before; stdin frames go to the program, and each is answered when the program's pipe has it. */
+  | { readonly op: 'attach'; readonly id: string; readonly stdin: boolean; readonly replay?: boolean }
 )
 
 export type HolderReply =

@@ -116,6 +116,16 @@ describe('detached containers', () => {
     await attached[0]![Symbol.asyncDispose]()
   })
 
+  test('attach with replay begins with what the log holds', async () => {
+    const container = await run('echo before; while [ ! -e /go ]; do sleep 0.02; done; echo after')
+    await waitFor('it is logged', async () => (await lines(container)).length === 1)
+    await using replayed = await container.attach({ replay: true })
+    await using plain = await container.attach()
+    await container.exec(['touch', '/go'])
+    expect(await text(replayed.stdout)).toBe('before\nafter\n')
+    expect(await text(plain.stdout)).toBe('after\n')
+  })
+
   test('run to their end in the monitor, which leaves when nothing is left', async () => {
     const container = await run('echo out; echo err >&2; exit 5')
     expect(await container.wait()).toMatchObject({ exitCode: 5 })
