@@ -1,7 +1,7 @@
 import { Readable, type Writable, Writable as WritableStream } from 'node:stream'
 import { containerErrors } from '../errors/container-errors.ts'
-import type { RemoteStreams } from '../holder/holder-client.ts'
 import type { HeldStreams } from '../holder/holder-server.ts'
+import type { RemoteStreams } from '../holder/remote-attachment.ts'
 import type { CallOptions } from '../lifetime/call-options.ts'
 import type { ContainerRecord } from './container-record.ts'
 import type { LocalHolder } from './local-holder.ts'
@@ -12,7 +12,10 @@ export interface AttachContainerOptions extends CallOptions {
   readonly replay?: boolean
 }
 
-/** A running container's standard streams, apart and byte-exact. */
+/**
+ * A running container's standard streams, apart and byte-exact. The signal given to `attach` holds for them, too: reading
+ * fails with its `AbortError`. Disposal of the engine lets them go.
+ */
 export interface AttachedStreams extends AsyncDisposable {
   /** Null when the container was created without `stdin: true`. Ending it gives the program end of file. */
   readonly stdin: Writable | null
@@ -61,7 +64,12 @@ export function attachedRemotely(streams: RemoteStreams): AttachedStreams {
 }
 
 /** What a holder serves to an attached peer. */
-export function serveStreams(holder: LocalHolder, record: ContainerRecord, stdin: boolean): HeldStreams {
+export function serveStreams(
+  holder: LocalHolder,
+  record: ContainerRecord,
+  stdin: boolean,
+  replay: boolean,
+): HeldStreams {
   requireRunning(record, 'attach')
   const held = holder.get(record.id)
   if (!held)
@@ -71,7 +79,7 @@ export function serveStreams(holder: LocalHolder, record: ContainerRecord, stdin
     })
   if (stdin && !held.stdin) throw noStdin(record)
   const writer = stdin ? held.stdin : null
-  const output = held.pump.attach()
+  const output = held.pump.attach({ replay })
   return {
     output,
     writeStdin: writer && ((bytes) => writer.write(bytes)),

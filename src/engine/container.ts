@@ -176,7 +176,9 @@ export class Container implements AsyncDisposable {
     const record = this.#core.require(this.id)
     requireRunning(record, 'attach')
     if (record.lifetime !== 'detached') throw this.#core.heldElsewhere(record, 'attached to')
-    return attachedRemotely(await this.#backend.monitor.attach(record.id, record.spec.stdin, options))
+    const { replay = false, signal } = options
+    const streams = await this.#backend.monitor.attach(record.id, { stdin: record.spec.stdin, replay, signal })
+    return attachedRemotely(streams)
   }
 
   /** Log entries from the first byte on; with `follow` until the container ends. */

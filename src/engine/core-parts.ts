@@ -90,7 +90,7 @@ export function coreParts(
     }),
     definePart(t.monitor, (parts) => {
       const { paths } = parts.get(t.state)
-      return new MonitorControl(paths, () => spawnMonitor(paths, monitorOf(options, paths.root)))
+      return scope.own(new MonitorControl(paths, () => spawnMonitor(paths, monitorOf(options, paths.root))))
     }),
     definePart(t.registries, async (parts) => {
       // HTTP is a fifth of the engine's memory: it comes with the first pull.

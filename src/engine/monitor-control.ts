@@ -4,8 +4,9 @@ import type { DetachedHolder } from '../container/services.ts'
 import type { ContainerId } from '../driver-kit/ids.ts'
 import { containerErrors } from '../errors/container-errors.ts'
 import { isEngineError } from '../errors/engine-error.ts'
-import { HolderClient, type RemoteStreams } from '../holder/holder-client.ts'
-import type { CallOptions } from '../lifetime/call-options.ts'
+import { HolderClient, type RemoteAttachOptions } from '../holder/holder-client.ts'
+import type { RemoteStreams } from '../holder/remote-attachment.ts'
+import { type CallOptions, raceAbort } from '../lifetime/call-options.ts'
 import { SingleFlight } from '../lifetime/single-flight.ts'
 import type { RootPaths } from '../state/paths.ts'
 
@@ -19,8 +20,8 @@ const retryMs = 60_000
 /** How long a new monitor may take until it answers. */
 const startTimeoutMs = 20_000
 
-/** This engine's line to the monitor; starts one when none answers. */
-export class MonitorControl implements DetachedHolder {
+/** This engine's line to the monitor; starts one when none answers. Disposal leaves what is attached. */
+export class MonitorControl implements DetachedHolder, Disposable {
   readonly #paths: RootPaths
   readonly #client: HolderClient
   readonly #spawn: () => Promise<void>
@@ -36,13 +37,17 @@ export class MonitorControl implements DetachedHolder {
     await this.#ask((client) => client.tryCall({ op: 'start', id }, call), call)
   }
 
-  attach(id: ContainerId, stdin: boolean, call?: CallOptions): Promise<RemoteStreams> {
-    return this.#ask((client) => client.tryAttach(id, stdin, call), call)
+  attach(id: ContainerId, options: RemoteAttachOptions): Promise<RemoteStreams> {
+    return this.#ask((client) => client.tryAttach(id, options), options)
   }
 
   /** Starts a monitor unless one answers. */
   async ensure(call?: CallOptions): Promise<void> {
     await this.#ask((client) => ping(client, call), call)
+  }
+
+  [Symbol.dispose](): void {
+    this.#client[Symbol.dispose]()
   }
 
   // A monitor that is about to leave may close between two calls: then the next one takes over.
@@ -51,16 +56,18 @@ export class MonitorControl implements DetachedHolder {
     while (performance.now() < deadline) {
       const answer = await question(this.#client)
       if (answer !== null) return answer
-      await this.#starting.run('monitor', () => this.#startMonitor(call))
+      // Shared with other callers: a signal ends its own call only.
+      const started = this.#starting.run('monitor', () => this.#startMonitor())
+      await raceAbort(started, call?.signal, 'Starting the monitor')
     }
     throw this.#unavailable('it ended again and again')
   }
 
-  async #startMonitor(call?: CallOptions): Promise<void> {
+  async #startMonitor(): Promise<void> {
     const deadline = performance.now() + startTimeoutMs
     await this.#spawn()
     while (performance.now() < deadline) {
-      if (await ping(this.#client, call)) return
+      if (await ping(this.#client)) return
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
     throw this.#unavailable(`it did not answer within ${startTimeoutMs / 1000} s`)

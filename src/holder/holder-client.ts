@@ -1,31 +1,26 @@
 import { connect, type Socket } from 'node:net'
-import { PassThrough, type Readable, type Writable } from 'node:stream'
-import { holderErrors } from '../errors/holder-errors.ts'
+import { abortError, callErrors } from '../errors/call-errors.ts'
 import { errnoOf } from '../errors/host-errors.ts'
-import { type CallOptions, raceAbort } from '../lifetime/call-options.ts'
+import { type CallOptions, raceAbort, throwIfAborted } from '../lifetime/call-options.ts'
 import { encodeJson, type Frame, FrameReader } from './frames.ts'
 import { fromWire, type HolderReply, type HolderRequest, protocolVersion } from './protocol.ts'
-import { RemoteInput } from './remote-input.ts'
+import { lost, RemoteAttachment, type RemoteStreams } from './remote-attachment.ts'
 import { withSocketPath } from './socket-path.ts'
 
 type RequestBody = HolderRequest extends infer R ? (R extends HolderRequest ? Omit<R, 'protocol'> : never) : never
 
-/** The standard streams of a container that another process holds. */
-export interface RemoteStreams {
-  /**
-   * Null when attached without standard input. A write is done when the program's pipe has the bytes; it fails with
-   * `holder.lost` when the holder is killed before that, and then nobody knows whether the program gets them.
-   */
-  readonly stdin: Writable | null
-  readonly stdout: Readable
-  readonly stderr: Readable
-  /** Leaves; the container goes on. */
-  detach(): void
+export interface RemoteAttachOptions extends CallOptions {
+  /** With standard input. */
+  readonly stdin: boolean
+  /** Begin with all that the log holds. */
+  readonly replay: boolean
 }
 
-/** Asks the process that listens on `socketPath`. Each call is a connection of its own. */
-export class HolderClient {
+/** Asks the process that listens on `socketPath`. Each call is a connection of its own; disposal leaves all attachments. */
+export class HolderClient implements Disposable {
   readonly #path: string
+  readonly #attached = new Set<RemoteStreams>()
+  #disposed = false
 
   constructor(socketPath: string) {
     this.#path = socketPath
@@ -33,64 +28,64 @@ export class HolderClient {
 
   /** Null when nobody listens. */
   async tryCall(request: RequestBody, call?: CallOptions): Promise<{ readonly pid: number } | null> {
-    const socket = await this.#connect()
+    const what = `Asking the holder to ${request.op}`
+    const socket = await this.#connect(what, call)
     if (!socket) return null
     try {
-      const first = await raceAbort(converse(socket, request), call?.signal, `Asking the holder to ${request.op}`)
-      return first
+      return await raceAbort(converse(socket, request), call?.signal, what)
     } finally {
       socket.destroy()
     }
   }
 
-  /** Attaches to a held container. Null when nobody listens. */
-  async tryAttach(id: string, stdin: boolean, call?: CallOptions): Promise<RemoteStreams | null> {
-    const socket = await this.#connect()
+  /** Attaches to a held container, until the signal fires. Null when nobody listens. */
+  async tryAttach(id: string, options: RemoteAttachOptions): Promise<RemoteStreams | null> {
+    const { stdin, replay, ...call } = options
+    const socket = await this.#connect('Attaching', call)
     if (!socket) return null
-    const stdout = new PassThrough()
-    const stderr = new PassThrough()
-    const input = stdin ? new RemoteInput(socket) : null
-    let over = false
+    const attachment = new RemoteAttachment(socket, stdin)
     try {
-      await raceAbort(
-        converse(socket, { op: 'attach', id, stdin }, ({ kind, payload }) => {
-          if (kind === 'stdin-taken') input?.taken()
-          if (kind === 'over') over = true
-          const into = kind === 'stdout' ? stdout : kind === 'stderr' ? stderr : null
-          if (into && !into.write(payload)) {
-            socket.pause()
-            into.once('drain', () => socket.resume())
-          }
-        }),
-        call?.signal,
-        'Attaching',
-      )
+      const answer = converse(socket, { op: 'attach', id, stdin, replay }, (frame) => attachment.take(frame))
+      await raceAbort(answer, call.signal, 'Attaching')
+      if (this.#disposed) throw callErrors.error('disposed', { message: 'The engine was disposed during the call.' })
     } catch (error) {
       socket.destroy()
       throw error
     }
-    socket.once('close', () => {
-      stdout.end()
-      stderr.end()
-      input?.close(over ? null : lost('take what it was given'))
-    })
-    const detach = () => {
-      over = true
-      socket.destroy()
-    }
-    return { stdin: input?.stream ?? null, stdout, stderr, detach }
+    this.#attached.add(attachment)
+    socket.once('close', () => this.#attached.delete(attachment))
+    attachment.begin(call.signal)
+    return attachment
   }
 
-  async #connect(): Promise<Socket | null> {
+  [Symbol.dispose](): void {
+    this.#disposed = true
+    for (const attachment of this.#attached) attachment.detach()
+  }
+
+  async #connect(what: string, call?: CallOptions): Promise<Socket | null> {
+    throwIfAborted(call, what)
+    const signal = call?.signal
     return withSocketPath(
       this.#path,
       (path) =>
         new Promise((resolve, reject) => {
           const socket = connect({ path })
-          socket.once('connect', () => resolve(socket))
-          socket.once('error', (error: NodeJS.ErrnoException) =>
-            nobodyListens.has(error.code ?? '') ? resolve(null) : reject(error),
-          )
+          const onAbort = () => {
+            socket.destroy()
+            reject(abortError(signal!, what))
+          }
+          signal?.addEventListener('abort', onAbort, { once: true })
+          const settled = () => signal?.removeEventListener('abort', onAbort)
+          socket.once('connect', () => {
+            settled()
+            resolve(socket)
+          })
+          socket.once('error', (error: NodeJS.ErrnoException) => {
+            settled()
+            if (nobodyListens.has(error.code ?? '')) resolve(null)
+            else reject(error)
+          })
         }),
     )
   }
@@ -101,13 +96,6 @@ const nobodyListens: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED', 'E
 
 /** What a socket says when the process at its other end is killed. */
 const diedOf: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE'])
-
-const lost = (what: string, cause?: unknown) =>
-  holderErrors.error('lost', {
-    cause,
-    message: `The process that holds the container went away while it was asked to ${what}. Try again.`,
-    retryable: true,
-  })
 
 /** Sends the request, resolves with the reply; frames after it go to `onFrame`. */
 function converse(

@@ -1,8 +1,18 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { holderErrors } from '../errors/holder-errors.ts'
-import { encodeFrame, encodeJson, FrameReader } from './frames.ts'
-import { type HolderReply, type HolderRequest, protocolVersion, toWire } from './protocol.ts'
+import { encodeFrame, encodeJson, type Frame, FrameReader } from './frames.ts'
+import { OutputWindow } from './output-window.ts'
+import {
+  type HolderReply,
+  type HolderRequest,
+  type OutputStream,
+  protocolVersion,
+  type StreamNotice,
+  type StreamOrder,
+  toWire,
+  windowBytes,
+} from './protocol.ts'
 import { withSocketPath } from './socket-path.ts'
 
 /** Live streams that a holder hands to one attached peer. */
@@ -20,7 +30,7 @@ export interface HeldStreams {
 /** What a holding process can be asked for. */
 export interface HolderHandlers {
   start(id: string): Promise<void>
-  attach(id: string, stdin: boolean): Promise<HeldStreams>
+  attach(id: string, stdin: boolean, replay: boolean): Promise<HeldStreams>
 }
 
 export interface HolderServer extends AsyncDisposable {
@@ -66,22 +76,41 @@ const listen = (server: Server, path: string) =>
     server.listen({ path }, () => resolve())
   })
 
-// At the peer's pace: one that does not read waits for nobody but itself.
-async function forward(socket: Socket, stream: 'stdout' | 'stderr', output: AsyncIterable<Uint8Array>): Promise<void> {
+/** With more input than this on its way to a program, its peer is not read. */
+const inputBytes = 1 << 20
+
+// At the peer's pace: one that does not read waits for nobody but itself, and neither of its streams for the other.
+async function forward(
+  socket: Socket,
+  stream: OutputStream,
+  output: AsyncIterable<Uint8Array>,
+  window: OutputWindow,
+): Promise<void> {
   for await (const bytes of output) {
-    if (socket.destroyed) return
-    if (!socket.write(encodeFrame(stream, bytes)))
-      await new Promise<void>((resolve) => {
-        socket.once('drain', resolve)
-        socket.once('close', resolve)
-      })
+    for (let rest = bytes; rest.length > 0; ) {
+      const part = await window.admit(rest)
+      if (!part) return
+      rest = rest.subarray(part.length)
+      if (!socket.write(encodeFrame(stream, part)) && !socket.destroyed) await drained(socket)
+    }
   }
+  socket.write(encodeJson({ ended: stream } satisfies StreamNotice))
 }
+
+const drained = (socket: Socket) =>
+  new Promise<void>((resolve) => {
+    const done = () => {
+      socket.off('drain', done).off('close', done)
+      resolve()
+    }
+    socket.on('drain', done).on('close', done)
+  })
 
 function serveConnection(socket: Socket, handlers: HolderHandlers): void {
   const reader = new FrameReader()
   const reply = (message: HolderReply) => socket.write(encodeJson(message))
   let streams: HeldStreams | null = null
+  let windows: Readonly<Record<OutputStream, OutputWindow>> | null = null
   let asked = false
   let answersInput = false
 
@@ -93,11 +122,8 @@ function serveConnection(socket: Socket, handlers: HolderHandlers): void {
     answersInput = request.protocol >= 2
     if (request.op === 'start') await handlers.start(request.id)
     if (request.op === 'attach') {
-      streams = await handlers.attach(request.id, request.stdin)
-      reply({ ok: true, pid: process.pid })
-      const { output } = streams
-      socket.once('close', () => output[Symbol.dispose]())
-      await Promise.all([forward(socket, 'stdout', output.stdout), forward(socket, 'stderr', output.stderr)])
+      streams = await handlers.attach(request.id, request.stdin, request.replay ?? false)
+      await serveOutput(streams.output, request.protocol >= 3 ? windowBytes : Number.POSITIVE_INFINITY)
       if (answersInput) socket.write(encodeFrame('over'))
     } else {
       reply({ ok: true, pid: process.pid })
@@ -105,32 +131,65 @@ function serveConnection(socket: Socket, handlers: HolderHandlers): void {
     socket.end()
   }
 
-  const taken = async (work: Promise<void> | undefined) => {
-    await work
-    if (answersInput && !socket.writableEnded) socket.write(encodeFrame('stdin-taken'))
-  }
-
-  const serve = async (chunk: Buffer) => {
-    for (const frame of reader.push(chunk)) {
-      if (!asked) {
-        asked = true
-        void answer(JSON.parse(frame.payload.toString()) as HolderRequest).catch((error: unknown) => {
-          reply({ ok: false, error: toWire(error) })
-          socket.end()
-        })
-      } else if (frame.kind === 'stdin') await taken(streams?.writeStdin?.(frame.payload))
-      else if (frame.kind === 'stdin-end') await taken(streams?.endStdin?.())
+  const serveOutput = async (output: HeldStreams['output'], window: number) => {
+    const { stdout, stderr } = { stdout: new OutputWindow(window), stderr: new OutputWindow(window) }
+    windows = { stdout, stderr }
+    const leave = () => {
+      stdout.close()
+      stderr.close()
+      output[Symbol.dispose]()
+    }
+    // It may have gone away while it was waited for.
+    if (socket.destroyed) return leave()
+    socket.once('close', leave)
+    reply({ ok: true, pid: process.pid })
+    try {
+      await Promise.all([
+        forward(socket, 'stdout', output.stdout, stdout),
+        forward(socket, 'stderr', output.stderr, stderr),
+      ])
+    } finally {
+      leave()
     }
   }
-  let serving: Promise<void> = Promise.resolve()
+
+  const obey = (order: StreamOrder) => {
+    const window = windows?.[order.stream]
+    if (order.op === 'widen') window?.widen(order.bytes)
+    else window?.close()
+  }
+
+  let inputs: Promise<void> = Promise.resolve()
+  let waiting = 0
+  // One after the other, while orders go on being heard.
+  const input = (bytes: number, work: () => Promise<void> | undefined) => {
+    waiting += bytes
+    if (waiting > inputBytes) socket.pause()
+    inputs = inputs.then(work).then(() => {
+      waiting -= bytes
+      if (waiting <= inputBytes) socket.resume()
+      if (answersInput && socket.writable) socket.write(encodeFrame('stdin-taken'))
+    })
+    inputs.catch(() => socket.destroy())
+  }
+
+  const take = ({ kind, payload }: Frame) => {
+    if (!asked) {
+      asked = true
+      void answer(JSON.parse(payload.toString()) as HolderRequest).catch((error: unknown) => {
+        reply({ ok: false, error: toWire(error) })
+        socket.end()
+      })
+    } else if (kind === 'json') obey(JSON.parse(payload.toString()) as StreamOrder)
+    else if (kind === 'stdin') input(payload.length, () => streams?.writeStdin?.(payload))
+    else if (kind === 'stdin-end') input(0, () => streams?.endStdin?.())
+  }
+
   socket.on('data', (chunk) => {
-    // Output of the program's own pace: the peer is not read while its last input is not taken.
-    socket.pause()
-    serving = serving
-      .then(() => serve(chunk))
-      .then(
-        () => void socket.resume(),
-        () => void socket.destroy(),
-      )
+    try {
+      for (const frame of reader.push(chunk)) take(frame)
+    } catch {
+      socket.destroy()
+    }
   })
 }

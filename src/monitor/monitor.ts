@@ -111,9 +111,9 @@ function serve(paths: RootPaths, core: ContainerCore, taken: Promise<void>, onId
         await taken
         await starting.run(id, () => startOrAdopt(core, id as ContainerId))
       },
-      attach: async (id, stdin) => {
+      attach: async (id, stdin, replay) => {
         await taken
-        return serveStreams(core.holder, core.require(id), stdin)
+        return serveStreams(core.holder, core.require(id), stdin, replay)
       },
     },
     onIdle,

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -79,6 +80,50 @@ describe('detached containers', () => {
     const child = join(import.meta.dirname, 'lone-waits-child.ts')
     const { stdout } = await execute(process.execPath, [child, fixture.root, id])
     expect(stdout.split('\n')).toEqual(['exec 7', 'logs', 'wait 9', 'end', ''])
+  })
+
+  test('an attachment ends with its signal and with its engine, and then keeps no process alive', async () => {
+    const { id } = (await run('while :; do echo line; sleep 0.01; done')).keep()
+    const { root } = await engine.info()
+    const script = `
+      import { Engine } from ${JSON.stringify(join(import.meta.dirname, '../../index.ts'))}
+      const engine = await Engine.open({ root: ${JSON.stringify(root)} })
+      const container = await engine.containers.get(${JSON.stringify(id)})
+      const read = async ({ stdout }) => {
+        for await (const _ of stdout);
+      }
+      const aborted = await container.attach({ signal: AbortSignal.timeout(200) })
+      await read(aborted).catch((error) => console.log(error.name, error.code))
+      const left = read(await container.attach())
+      await engine[Symbol.asyncDispose]()
+      await left
+      console.log('left')`
+    const args = ['--conditions=tscontainer-source', '--input-type=module', '--eval', script]
+    const { stdout } = await execute(process.execPath, args, { timeout: 20_000 })
+    expect(stdout).toBe('AbortError call.aborted\nleft\n')
+  })
+
+  test('output that nobody reads does not hold up the other stream, and is there for a later reader', async () => {
+    const count = 3_000_000
+    const wait = 'while [ ! -e /go ]; do sleep 0.02; done'
+    const fill = `head -c ${count} /dev/zero | tr '\\0' x >&2`
+    const container = await run(`${wait}; ${fill}; for i in 1 2 3; do echo out $i; done`)
+    const attached = await Promise.all(Array.from({ length: 5 }, () => container.attach()))
+    await container.exec(['touch', '/go'])
+    for (const { stdout } of attached) expect(await text(stdout)).toBe('out 1\nout 2\nout 3\n')
+    expect(await container.wait()).toMatchObject({ exitCode: 0 })
+    for (const { stderr } of attached.slice(1)) expect((await text(stderr)) === 'x'.repeat(count)).toBe(true)
+    await attached[0]![Symbol.asyncDispose]()
+  })
+
+  test('attach with replay begins with what the log holds', async () => {
+    const container = await run('echo before; while [ ! -e /go ]; do sleep 0.02; done; echo after')
+    await waitFor('it is logged', async () => (await lines(container)).length === 1)
+    await using replayed = await container.attach({ replay: true })
+    await using plain = await container.attach()
+    await container.exec(['touch', '/go'])
+    expect(await text(replayed.stdout)).toBe('before\nafter\n')
+    expect(await text(plain.stdout)).toBe('after\n')
   })
 
   test('run to their end in the monitor, which leaves when nothing is left', async () => {
