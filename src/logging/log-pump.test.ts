@@ -220,6 +220,24 @@ describe('log pump', () => {
     expect(sink.entries.length).toBe(8192)
   })
 
+  test('empty lines count by what they take in memory', async () => {
+    const { pump, sink, out, endAll } = pumpOnPipes()
+    const gate = Promise.withResolvers<void>()
+    sink.before = () => gate.promise
+    const lines = Buffer.alloc(64 << 10, '\n')
+    const writing = (async () => {
+      for (let written = 0; written < 16; written++) await writeAsync(out, lines)
+    })()
+    await until(() => pump.stats.entries >= 32 << 10)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(pump.stats.entries).toBeLessThan(256 << 10)
+    gate.resolve()
+    await writing
+    endAll()
+    await pump.finished
+    expect(sink.entries.length).toBe(1 << 20)
+  })
+
   test('a sink that refuses gets the batch again; one that refuses to the end costs what is then reported', async () => {
     const { pump, sink, diagnostics, out, endAll } = pumpOnPipes()
     let refusals = 2

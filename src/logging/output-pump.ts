@@ -21,6 +21,10 @@ const lowWater = 512 << 10
 /** Kept for followers that are a little behind; more for logs that cannot be read back. */
 const keepBytes = 1 << 20
 const keepUnreadableBytes = 8 << 20
+/** What an entry takes in memory at least, however short its line is. */
+const entryBytes = 64
+/** What a FIFO of ours holds: so much may have waited for a new holder. */
+const waitingBytes = 1 << 20
 /** A FIFO holds at most 1 MiB; somebody who still writes into it must not keep its holder for ever. */
 const drainBytes = 16 << 20
 
@@ -145,7 +149,7 @@ export class OutputPump implements LogPump, LiveLog {
   drainAndFinish(): Promise<void> {
     for (const lane of this.#allLanes()) {
       if (lane.ended) continue
-      this.#drain(lane)
+      this.#drain(lane, drainBytes)
       lane.source.close()
       this.#endLane(lane)
     }
@@ -192,7 +196,7 @@ export class OutputPump implements LogPump, LiveLog {
     for (const lane of this.#allLanes()) {
       lane.spool?.recover()
       if (adopted) {
-        this.#drain(lane)
+        this.#drain(lane, waitingBytes)
         lane.source.resume()
       } else this.#publish(lane, lane.splitter.end(this.#clock()), 0)
     }
@@ -200,9 +204,9 @@ export class OutputPump implements LogPump, LiveLog {
     this.#balance()
   }
 
-  #drain(lane: Lane): void {
+  #drain(lane: Lane, most: number): void {
     try {
-      lane.source.drain(drainBytes)
+      lane.source.drain(most)
     } catch (error) {
       this.#reportReadFailure(lane.stream, error)
     }
@@ -221,7 +225,8 @@ export class OutputPump implements LogPump, LiveLog {
     if (entries.length === 0) return
     const last = this.#numbering.next - 1
     if (lane.spool) lane.marks.push({ last, offset: lane.spool.given - lane.splitter.pendingBytes })
-    const batch = { entries, first: last - entries.length + 1, last, bytes }
+    const size = Math.max(bytes, entries.length * entryBytes)
+    const batch = { entries, first: last - entries.length + 1, last, bytes: size }
     this.recent.add(batch)
     this.#writer.add(batch)
     if (this.#listener) this.#listen(this.#listener.push(entries))

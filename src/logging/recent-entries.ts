@@ -6,6 +6,7 @@ export interface EntryBatch {
   /** Sequence numbers of the first and last. */
   readonly first: number
   readonly last: number
+  /** What they take in memory, roughly. */
   readonly bytes: number
 }
 
