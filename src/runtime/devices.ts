@@ -54,13 +54,14 @@ function fromObject(entry: unknown): DeviceEntry {
 
 /** Docker's form of a rule: `c 1:3 mr`, `b *:* rwm`, `a *:* r`. @throws runtime.bad_device */
 export function parseDeviceRule(text: unknown): RuntimeDeviceRule {
-  const match = typeof text === 'string' ? /^([abc]) (\d+|\*):(\d+|\*) ([rwm]{1,3})$/.exec(text) : null
-  if (!match)
+  const groups = typeof text === 'string' ? /^(\S) (\d+|\*):(\d+|\*) ([rwm]{1,3})$/.exec(text) : null
+  const [, kind, major, minor, access] = groups ?? []
+  const type = (['a', 'b', 'c'] as const).find((known) => known === kind)
+  if (!type || access === undefined)
     throw bad(
       String(text),
       `${JSON.stringify(text)} is no rule for devices; give one such as "c 1:3 rwm" or "b 8:* r".`,
     )
-  const [, type, major, minor, access] = match as unknown as [string, 'a' | 'b' | 'c', string, string, string]
   return {
     allow: true,
     type,

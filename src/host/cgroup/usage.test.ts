@@ -6,6 +6,15 @@ const from =
   (_controller, file) =>
     files[file] ?? null
 
+const cpu = {
+  totalMicros: 1500,
+  userMicros: 1000,
+  systemMicros: 500,
+  periods: 7,
+  throttledPeriods: 3,
+  throttledMicros: 90,
+}
+
 describe('cgroup v2', () => {
   const files = {
     'cpu.stat':
@@ -23,14 +32,7 @@ describe('cgroup v2', () => {
 
   test('all there is', () => {
     expect(usageV2(from(files))).toEqual({
-      cpu: {
-        totalMicros: 1500,
-        userMicros: 1000,
-        systemMicros: 500,
-        periods: 7,
-        throttledPeriods: 3,
-        throttledMicros: 90,
-      },
+      cpu,
       memory: {
         usedBytes: 8192,
         inactiveFileBytes: 2048,
@@ -75,14 +77,7 @@ describe('cgroup v1', () => {
 
   test('the same facts from other files', () => {
     expect(usageV1(from(files))).toEqual({
-      cpu: {
-        totalMicros: 1500,
-        userMicros: 1000,
-        systemMicros: 500,
-        periods: 7,
-        throttledPeriods: 3,
-        throttledMicros: 90,
-      },
+      cpu,
       memory: { usedBytes: 8192, inactiveFileBytes: 2048, swapBytes: 12, peakBytes: 16384, limitBytes: null },
       io: { readBytes: 101, writtenBytes: 22, reads: 4, writes: 5 },
       pids: { current: 5, limit: null },
