@@ -1,4 +1,5 @@
 import { runtimeErrors } from '../errors/runtime-errors.ts'
+import { mostPids } from '../host/cgroup/most-pids.ts'
 import type { RuntimeResources } from '../oci/runtime-spec.ts'
 import { parseBytes } from './byte-size.ts'
 
@@ -36,9 +37,6 @@ export interface ResourceSupport {
   readonly swap: boolean
   readonly processors: number
 }
-
-/** No machine has more, so this is no limit; crun cannot write "max", which -1 means in config.json. Source: PID_MAX_LIMIT. */
-const mostPids = 4_194_304
 
 const smallestMemory = 6 * 1024 * 1024
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errnoOf, fromNodeError } from '../../errors/host-errors.ts'
 import { hierarchies } from './hierarchy.ts'
+import { mostPids } from './most-pids.ts'
 
 /** What the processes of a cgroup and of those below it have used since it was made. Null: nobody counts it here. */
 export interface ResourceUsage {
@@ -37,12 +38,11 @@ export interface ResourceUsage {
   readonly pids: { readonly current: number; readonly limit: number | null } | null
 }
 
-/** As many as a machine can have (PID_MAX_LIMIT) are no limit. */
 function pidsOf(read: ReadCgroupFile): ResourceUsage['pids'] {
   const current = numberOf(read('pids', 'pids.current'))
   if (current === null) return null
   const limit = numberOf(read('pids', 'pids.max'))
-  return { current, limit: limit !== null && limit < 4_194_304 ? limit : null }
+  return { current, limit: limit !== null && limit < mostPids ? limit : null }
 }
 
 /** Text of a file of the cgroup in the hierarchy of a controller; null where there is none. */
